@@ -25,8 +25,12 @@ std::string readable(std::string_view label, std::size_t bytes) {
 
 }  // namespace
 
-std::string pool_name(const SrId& sr) { return with_prefix(kVolume, sr.value); }
-std::string raid_name(const SrId& sr) { return std::string(kRaid) + uuid_hex(sr.value).substr(0, 16); }
+std::string pool_name(const SrId& sr) {
+  return with_prefix(kVolume, sr.value);
+}
+std::string raid_name(const SrId& sr) {
+  return std::string(kRaid) + uuid_hex(sr.value).substr(0, 16);
+}
 
 std::optional<SrId> sr_of_pool_name(std::string_view name) {
   if (name.substr(0, kVolume.size()) != kVolume) return std::nullopt;
@@ -42,9 +46,15 @@ std::string volume_name(const VolumeId& id, std::string_view label, std::size_t 
   return tail.empty() ? name : name + "." + tail;
 }
 
-std::string base_name(const VolumeId& id) { return with_prefix(kBase, id.value); }
-std::string trash_name(const VolumeId& id) { return with_prefix(kTrash, id.value); }
-std::string replacement_name(const VolumeId& id) { return with_prefix(kReplacement, id.value); }
+std::string base_name(const VolumeId& id) {
+  return with_prefix(kBase, id.value);
+}
+std::string trash_name(const VolumeId& id) {
+  return with_prefix(kTrash, id.value);
+}
+std::string replacement_name(const VolumeId& id) {
+  return with_prefix(kReplacement, id.value);
+}
 
 std::optional<OwnName> parse_name(std::string_view name) {
   auto take = [&](std::string_view prefix, NameKind kind) -> std::optional<OwnName> {
@@ -63,6 +73,8 @@ std::optional<OwnName> parse_name(std::string_view name) {
   return take(kReplacement, NameKind::replacement);
 }
 
-std::string serial_of_vm(const VmId& vm) { return "vnvm" + uuid_hex(vm.value).substr(0, 16); }
+std::string serial_of_vm(const VmId& vm) {
+  return "vnvm" + uuid_hex(vm.value).substr(0, 16);
+}
 
 }  // namespace vnvme::model

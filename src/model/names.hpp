@@ -7,7 +7,7 @@
 //   volume   vnvme.<volume uuid, 32 hex>[.<label>]         the label is cut at a character to fit
 //   base     vnvme-base.<uuid>     hidden snapshot below clones
 //   trash    vnvme-trash.<uuid>    destroyed, waiting to be wiped and freed
-//   new      vnvme-new.<uuid>      replacement being prepared by a revert
+//   new      vnvme-new.<random uuid>  replacement being prepared by a revert, whose intent names it
 #pragma once
 #include <optional>
 #include <string>

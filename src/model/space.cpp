@@ -9,16 +9,14 @@ double Space::used_percent() const {
   return 100.0 * static_cast<double>((total - available()).value) / static_cast<double>(total.value);
 }
 
-Space space_of(const SrRecord& sr, const World& world, const dpu::Pool& pool, const std::vector<dpu::DpuVolume>& observed) {
+Space space_of(const SrRecord& sr, const World& world, const dpu::Pool& pool, const Observed& observed) {
   Space space{pool.total, pool.free, {}};
   if (sr.provisioning != Provisioning::thick) return space;
-  std::unordered_map<std::string, const dpu::DpuVolume*> by_id;
-  for (const auto& o : observed) by_id[o.id.value] = &o;
   for (const VolumeRecord* v : world.volumes_of(sr.id)) {
     if (v->kind != VolumeKind::data || v->state == VolumeState::trash) continue;
-    auto it = by_id.find(v->dpu_id.value);
-    if (it == by_id.end() || !it->second->thin || !it->second->allocated) continue;
-    space.reserved = space.reserved + (v->size - *it->second->allocated);
+    auto it = observed.find(v->dpu_id.value);
+    if (it == observed.end() || !it->second.thin || !it->second.allocated) continue;
+    space.reserved = space.reserved + (v->size - *it->second.allocated);
   }
   return space;
 }
@@ -26,17 +24,20 @@ Space space_of(const SrRecord& sr, const World& world, const dpu::Pool& pool, co
 Result<void> may_allocate(const SrRecord& sr, const Space& space, Bytes growth) {
   if (sr.provisioning == Provisioning::thick) {
     if (growth <= space.available()) return {};
-    return fail(Errc::no_space, "SR " + sr.id.value + " has " + human(space.available()) + " left of " + human(space.total) +
-                                    " and " + human(growth) + " are needed; delete volumes or choose a smaller size");
+    return fail(Errc::no_space, "SR " + sr.id.value + " has " + human(space.available()) + " left of " +
+                                    human(space.total) + " and " + human(growth) +
+                                    " are needed; delete volumes or choose a smaller size");
   }
   if (space.total.value == 0 || space.used_percent() < kThinFullPercent) return {};
-  return fail(Errc::no_space, "SR " + sr.id.value + " is thin and " + std::to_string(static_cast<int>(space.used_percent())) +
-                                  " % full: no new volume above 95 %, or running guests would get I/O errors; delete volumes first");
+  return fail(
+      Errc::no_space,
+      "SR " + sr.id.value + " is thin and " + std::to_string(static_cast<int>(space.used_percent())) +
+          " % full: no new volume above 95 %, or running guests would get I/O errors; delete volumes first");
 }
 
-std::size_t depth_of(const std::vector<dpu::DpuVolume>& observed, const std::string& name) {
+std::size_t depth_of(const Observed& observed, const std::string& name) {
   std::unordered_map<std::string, const std::string*> parent;
-  for (const auto& o : observed) parent[o.name] = &o.parent;
+  for (const auto& [id, o] : observed) parent[o.name] = &o.parent;
   std::size_t depth = 0;
   auto it = parent.find(name);
   while (it != parent.end() && !it->second->empty() && depth <= observed.size()) {

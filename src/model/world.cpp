@@ -57,25 +57,42 @@ void World::put(const RequestRecord& r) {
 
 void World::apply(const Change& change) {
   std::visit(Overloaded{
-                 [this](const auto& p) requires requires { p.record; } { put(p.record); },
-                 [this](const Erase<SrId>& e) { srs_.erase(e.key); by_sr_.erase(e.key); },
-                 [this](const Erase<VolumeId>& e) { erase(e.key); },
-                 [this](const EraseAttachment& e) { attachments_.erase({e.volume, e.owner}); },
-                 [this](const EraseReservation& e) { reservations_.erase({e.vm, e.dpu}); },
-                 [this](const EraseNsid& e) { nsids_.erase({e.owner, e.volume}); },
-                 [this](const EraseIntent& e) { intents_.erase(e.id); },
-                 [this](const Erase<RequestId>& e) {
-                   requests_.erase(e.key);
-                   std::erase(request_order_, e.key);
-                 },
-                 [this](const PutNote& n) { notes_[n.key] = n.value; },
-                 [this](const EraseNote& n) { notes_.erase(n.key); },
-             },
+                 [this](const auto& p) requires requires { p.record;
+}
+{ put(p.record); }
+,
+    [this](const Erase<SrId>& e) {
+      srs_.erase(e.key);
+      by_sr_.erase(e.key);
+    },
+    [this](const Erase<VolumeId>& e) { erase(e.key); },
+    [this](const EraseAttachment& e) {
+      attachments_.erase({e.volume, e.owner});
+    },
+    [this](const EraseReservation& e) {
+      reservations_.erase({e.vm, e.dpu});
+    },
+    [this](const EraseNsid& e) {
+      nsids_.erase({e.owner, e.volume});
+    },
+    [this](const EraseIntent& e) { intents_.erase(e.id); },
+    [this](const Erase<RequestId>& e) {
+      requests_.erase(e.key);
+      std::erase(request_order_, e.key);
+    },
+    [this](const PutNote& n) { notes_[n.key] = n.value; },
+    [this](const EraseNote& n) { notes_.erase(n.key); },
+}  // namespace vnvme::model
+,
              change);
 }
 
-const SrRecord* World::sr(const SrId& id) const { return find_in(srs_, id); }
-const VolumeRecord* World::volume(const VolumeId& id) const { return find_in(volumes_, id); }
+const SrRecord* World::sr(const SrId& id) const {
+  return find_in(srs_, id);
+}
+const VolumeRecord* World::volume(const VolumeId& id) const {
+  return find_in(volumes_, id);
+}
 
 const VolumeRecord* World::visible(const SrId& sr, const VolumeId& id) const {
   const VolumeRecord* v = volume(id);
@@ -115,12 +132,14 @@ std::vector<const IntentRecord*> World::intents_of(const SrId& sr) const {
 }
 
 bool World::has_intent(const VolumeId& volume) const {
-  return std::any_of(intents_.begin(), intents_.end(), [&](const auto& i) { return i.second.volume == volume; });
+  return std::any_of(intents_.begin(), intents_.end(),
+                     [&](const auto& i) { return i.second.volume == volume; });
 }
 
 std::uint32_t World::nsid_for(const std::string& owner, const VolumeId& volume) const {
   std::set<std::uint32_t> taken;
-  for (auto it = nsids_.lower_bound({owner, VolumeId()}); it != nsids_.end() && it->first.first == owner; ++it) {
+  for (auto it = nsids_.lower_bound({owner, VolumeId()}); it != nsids_.end() && it->first.first == owner;
+       ++it) {
     if (it->first.second == volume) return it->second;
     taken.insert(it->second);
   }
@@ -132,7 +151,9 @@ std::uint32_t World::nsid_for(const std::string& owner, const VolumeId& volume) 
   return candidate;
 }
 
-const RequestRecord* World::request(const RequestId& id) const { return find_in(requests_, id); }
+const RequestRecord* World::request(const RequestId& id) const {
+  return find_in(requests_, id);
+}
 
 std::vector<RequestId> World::surplus_requests(std::size_t most) const {
   if (request_order_.size() <= most) return {};

@@ -33,7 +33,8 @@ class World {
   [[nodiscard]] const ReservationRecord* reservation(const VmId&, const DpuId&) const;
   [[nodiscard]] std::vector<const IntentRecord*> intents_of(const SrId&) const;
   [[nodiscard]] bool has_intent(const VolumeId&) const;
-  // The NSID that the owner's guest knows this volume by; else the lowest that no volume of the owner has had.
+  // The NSID that the owner's guest knows this volume by; else the lowest that no volume of the owner has
+  // had.
   [[nodiscard]] std::uint32_t nsid_for(const std::string& owner, const VolumeId&) const;
   [[nodiscard]] const RequestRecord* request(const RequestId&) const;
   [[nodiscard]] std::uint64_t next_intent_id() { return next_intent_++; }
@@ -44,7 +45,9 @@ class World {
   [[nodiscard]] const std::map<SrId, SrRecord>& srs() const { return srs_; }
   [[nodiscard]] const std::map<VolumeId, VolumeRecord>& volumes() const { return volumes_; }
   [[nodiscard]] const std::map<AttachmentKey, AttachmentRecord>& attachments() const { return attachments_; }
-  [[nodiscard]] const std::map<ReservationKey, ReservationRecord>& reservations() const { return reservations_; }
+  [[nodiscard]] const std::map<ReservationKey, ReservationRecord>& reservations() const {
+    return reservations_;
+  }
   [[nodiscard]] const std::map<std::uint64_t, IntentRecord>& intents() const { return intents_; }
   [[nodiscard]] const std::map<std::string, std::string>& notes() const { return notes_; }
 
@@ -60,7 +63,8 @@ class World {
 
   std::map<SrId, SrRecord> srs_;
   std::map<VolumeId, VolumeRecord> volumes_;
-  std::map<SrId, std::map<std::uint64_t, VolumeId>> by_sr_;  // seq -> volume: listing one SR never walks the others
+  std::map<SrId, std::map<std::uint64_t, VolumeId>>
+      by_sr_;  // seq -> volume: listing one SR never walks the others
   std::map<AttachmentKey, AttachmentRecord> attachments_;
   std::map<ReservationKey, ReservationRecord> reservations_;
   std::map<std::pair<std::string, VolumeId>, std::uint32_t> nsids_;
