@@ -115,8 +115,8 @@ Result<void> Database::read_meta() {
     store_id_ = *id;
     auto insert = db_->prepare("INSERT INTO store_meta VALUES(1, ?, 0, 0, ?)");
     if (!insert) return fail(std::move(insert.error()));
-    VNVME_TRY(insert->bind(1, Value(store_id_)));
-    VNVME_TRY(insert->bind(2, Value(checksum("store_meta", meta_row(store_id_, 0, 0)))));
+    const Row row = {store_id_, checksum("store_meta", meta_row(store_id_, 0, 0))};
+    VNVME_TRY(insert->bind(row, row.size()));
     return insert->run();
   }
   auto select = db_->prepare("SELECT store_id, commits, sum, seal FROM store_meta WHERE id = 1");
