@@ -99,6 +99,7 @@ Result<void> Database::check() {
   if (!verdict) return fail(std::move(verdict.error()));
   if (*verdict != "ok") return fail(damaged(options_.path, *verdict));
   VNVME_TRY(migrate(*db_, migrations()));
+  VNVME_TRY(check_schema(*db_, migrations()));
   auto mode = db_->text("PRAGMA journal_mode=WAL");
   if (!mode) return fail(std::move(mode.error()));
   if (*mode != "wal")

@@ -73,7 +73,33 @@ Result<void> run_steps(Connection& db, std::span<const Migration> steps, std::in
   return db.run("COMMIT");
 }
 
+Result<std::string> schema_text(Connection& db) {
+  auto select = db.prepare(
+      "SELECT type || ' ' || name || ' ' || tbl_name || ' ' || sql FROM sqlite_schema "
+      "WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type, name");
+  if (!select) return fail(std::move(select.error()));
+  std::string text;
+  for (;;) {
+    auto more = select->step();
+    if (!more) return fail(std::move(more.error()));
+    if (!*more) return text;
+    text += select->text(0) + '\n';
+  }
+}
+
 }  // namespace
+
+Result<void> check_schema(Connection& db, std::span<const Migration> steps) {
+  auto found = schema_text(db);
+  if (!found) return fail(foreign(db));
+  auto model = Connection::open(":memory:", OpenMode::create, "");
+  if (!model) return fail(std::move(model.error()));
+  VNVME_TRY(migrate(**model, steps));
+  auto wanted = schema_text(**model);
+  if (!wanted) return fail(std::move(wanted.error()));
+  if (*found != *wanted) return fail(foreign(db));
+  return {};
+}
 
 std::span<const Migration> migrations() {
   return kMigrations;

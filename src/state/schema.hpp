@@ -22,4 +22,8 @@ std::span<const Migration> migrations();
 // one (not_supported), and a file that is not ours or that lost its header (corrupt).
 Result<void> migrate(Connection& db, std::span<const Migration> steps);
 
+// The file's tables, indexes and triggers are word for word those that the steps make: a damaged trigger
+// would keep no rule any more, and nothing else would tell. `corrupt` when they differ.
+Result<void> check_schema(Connection& db, std::span<const Migration> steps);
+
 }  // namespace vnvme::state
