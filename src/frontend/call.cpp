@@ -31,6 +31,7 @@ class Caller {
   void explain_silence();
   Text& seconds();
   bool make_header();
+  int wait_before_next(int pause);
 
   const Request& request_;
   Why& why_;
@@ -85,7 +86,7 @@ Attempt Caller::after_result(const Frame& answer) {
 }
 
 Attempt Caller::attempt() {
-  if (auto io = link_.open(request_.socket, request_.until); io != Io::ok) return broken(io);
+  if (auto io = link_.open(request_.socket); io != Io::ok) return broken(io);
   if (!make_header()) return broken(Io::garbage);
   // A daemon that refuses a request may answer and close before it has read all of it: read on after a broken
   // send.
@@ -112,14 +113,20 @@ Outcome Caller::run() {
     if (a.finished) return a.outcome;
     if (a.io == Io::lost) ++lost_;
     bool again = a.io == Io::absent || a.io == Io::full || a.io == Io::lost;
-    int left = request_.until.left_ms();
-    if (!again || left == 0) {
+    if (again) pause = wait_before_next(pause);
+    // Nothing is sent any more once the time is over: nobody would hear the answer.
+    if (!again || request_.until.left_ms() == 0) {
       explain(a.io);
       return {Outcome::failed, {}, a.io == Io::garbage || a.io == Io::too_large ? kGeneral : kUnavailable};
     }
-    pause_ms(pause < left ? pause : left);
-    pause = pause * 2 < kLastPauseMs ? pause * 2 : kLastPauseMs;
   }
+}
+
+// Longer each time, never beyond the deadline.
+int Caller::wait_before_next(int pause) {
+  int left = request_.until.left_ms();
+  pause_ms(pause < left ? pause : left);
+  return pause * 2 < kLastPauseMs ? pause * 2 : kLastPauseMs;
 }
 
 Text& Caller::seconds() {

@@ -41,7 +41,7 @@ void Link::shut() {
   fd_ = -1;
 }
 
-Io Link::open(const char* path, Until until) {
+Io Link::open(const char* path) {
   shut();
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -50,7 +50,6 @@ Io Link::open(const char* path, Until until) {
   std::memcpy(address.sun_path, path, length);
   fd_ = above_stderr(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (fd_ < 0) return Io::denied;
-  if (until.left_ms() == 0) return Io::late;
   while (connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     if (errno == EINTR) continue;
     if (errno == EAGAIN) return Io::full;

@@ -32,7 +32,8 @@ class Link {
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
-  Io open(const char* path, Until until);
+  // Never waits: a unix socket connects at once or not at all.
+  Io open(const char* path);
   Io send(frame::Type type, std::string_view header, std::string_view body, Until until);
   // The frame is read into `memory`, or into fresh pages when that is too small; it stays valid until the
   // process ends.
