@@ -13,6 +13,7 @@ Snapshot MemoryStore::contents() const {
 }
 
 Result<void> MemoryStore::apply(const std::vector<Change>& changes) {
+  if (changes.empty()) return {};
   VNVME_TRY(check_form(changes));
   if (before_commit) VNVME_TRY(before_commit(changes));
   Contents next = contents_;
