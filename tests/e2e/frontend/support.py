@@ -19,9 +19,33 @@ VOLUME = os.path.join(SCRIPTS, "volume/org.xen.xapi.storage.vnvme")
 DATAPATH = os.path.join(SCRIPTS, "datapath/vnvme")
 REQUEST = b'{"key":"k","sr":"s","dbg":"t"}'
 
+ERROR = b'{"code":"C","params":["a"],"backtrace":{"error":"e","files":[],"lines":[]}}'
+
 
 def data(name):
     return os.path.join(SOURCE, "tests/data/broker", name)
+
+
+def answer(body, kind=frames.RESULT, flags=0, seen=None):
+    """A daemon's connection that takes one call and answers it."""
+    def serve(conn, _number):
+        got = frames.read_frame(conn)
+        if seen is not None:
+            seen.append(got)
+        conn.sendall(frames.frame(kind, body, flags=flags))
+    return serve
+
+
+def raw(data):
+    def serve(conn, _number):
+        frames.read_frame(conn)
+        conn.sendall(data)
+    return serve
+
+
+def silent(conn, _number):
+    frames.read_frame(conn)
+    conn.recv(1)  # until the front-end gives up
 
 
 class Case(unittest.TestCase):
