@@ -13,7 +13,7 @@ namespace {
 
 std::string column_names(const Table& table) {
   std::string names;
-  for (const Column& column : table.columns) names += '"' + std::string(column.name) + "\",";
+  for (const Column& column : table.columns) names += '"' + column.name + "\",";
   return names + "check_sum";
 }
 
@@ -29,7 +29,7 @@ std::string key_condition(const Table& table) {
 std::string put_sql(const Table& table) {
   std::string marks, keys, sets;
   for (std::size_t i = 0; i < table.columns.size(); ++i) {
-    std::string name = '"' + std::string(table.columns[i].name) + '"';
+    std::string name = '"' + table.columns[i].name + '"';
     marks += "?,";
     if (i < table.keys) keys += (i ? "," : "") + name;
     if (i >= table.keys) sets += name + "=excluded." + name + ",";
