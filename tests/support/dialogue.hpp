@@ -19,30 +19,36 @@ namespace vnvme::test {
 // What a failing step does instead of answering.
 enum class Fault {
   none,
-  eio,         // the write fails
-  epipe,       // the request is read, then the connection closes
-  silence,     // no answer at all
-  cancelled,   // the client is shut down while it waits
-  error_32603, error_17, error_19, error_2, error_16, error_28,  // an error object
-  garbage,     // bytes that are no JSON
-  half,        // half an answer, then the end
-  other_id,    // an answer with an id that was never sent
-  twice,       // the right answer, two times
-  no_result,   // an answer with neither result nor error
+  eio,        // the write fails
+  epipe,      // the request is read, then the connection closes
+  silence,    // no answer at all
+  cancelled,  // the client is shut down while it waits
+  error_32603,
+  error_17,
+  error_19,
+  error_2,
+  error_16,
+  error_28,   // an error object
+  garbage,    // bytes that are no JSON
+  half,       // half an answer, then the end
+  other_id,   // an answer with an id that was never sent
+  twice,      // the right answer, two times
+  no_result,  // an answer with neither result nor error
 };
 
 inline const std::vector<Fault>& all_faults() {
-  static const std::vector<Fault> all{Fault::eio, Fault::epipe, Fault::silence, Fault::cancelled, Fault::error_32603,
-                                      Fault::error_17, Fault::error_19, Fault::error_2, Fault::error_16,
-                                      Fault::error_28, Fault::garbage, Fault::half, Fault::other_id, Fault::twice,
-                                      Fault::no_result};
+  static const std::vector<Fault> all{Fault::eio,         Fault::epipe,    Fault::silence,  Fault::cancelled,
+                                      Fault::error_32603, Fault::error_17, Fault::error_19, Fault::error_2,
+                                      Fault::error_16,    Fault::error_28, Fault::garbage,  Fault::half,
+                                      Fault::other_id,    Fault::twice,    Fault::no_result};
   return all;
 }
 
 inline std::string name_of(Fault fault) {
-  static const std::vector<std::string> names{"none", "EIO", "EPIPE", "silence", "cancelled", "error -32603",
-                                              "error -17", "error -19", "error -2", "error -16", "error -28",
-                                              "garbage", "half a frame", "another id", "twice", "no result"};
+  static const std::vector<std::string> names{"none",         "EIO",          "EPIPE",     "silence",
+                                              "cancelled",    "error -32603", "error -17", "error -19",
+                                              "error -2",     "error -16",    "error -28", "garbage",
+                                              "half a frame", "another id",   "twice",     "no result"};
   return names[static_cast<std::size_t>(fault)];
 }
 
@@ -57,7 +63,9 @@ inline std::string error_object(Fault fault) {
   auto it = texts.find(fault);
   return it == texts.end() ? "" : it->second;
 }
-inline bool is_error_object(Fault fault) { return !error_object(fault).empty(); }
+inline bool is_error_object(Fault fault) {
+  return !error_object(fault).empty();
+}
 
 struct Seen {
   std::size_t connection = 0;
@@ -89,7 +97,9 @@ class Peer {
 
 class MemoryStream final : public rpc::Stream {
  public:
-  MemoryStream(Peer& peer, std::size_t number) : peer_(peer), number_(number), ready_(peer.io) { peer_.open.push_back(this); }
+  MemoryStream(Peer& peer, std::size_t number) : peer_(peer), number_(number), ready_(peer.io) {
+    peer_.open.push_back(this);
+  }
   ~MemoryStream() override { std::erase(peer_.open, this); }
 
   Task<Result<std::size_t>> read_some(std::span<char> into) override {
@@ -152,16 +162,29 @@ class MemoryStream final : public rpc::Stream {
       push(R"({"jsonrpc":"2.0","id":)" + id + R"(,"error":)" + error_object(fault) + "}\n");
       return false;
     }
-    if (fault == Fault::epipe) { end(); return false; }
+    if (fault == Fault::epipe) {
+      end();
+      return false;
+    }
     if (fault == Fault::silence) return false;
-    if (fault == Fault::cancelled) { peer_.on_cancel(); return false; }
-    if (fault == Fault::garbage) { push("\x01\xFFnonsense}{"); return false; }
-    if (fault == Fault::no_result) { push(R"({"jsonrpc":"2.0","id":)" + id + "}"); return false; }
+    if (fault == Fault::cancelled) {
+      peer_.on_cancel();
+      return false;
+    }
+    if (fault == Fault::garbage) {
+      push("\x01\xFFnonsense}{");
+      return false;
+    }
+    if (fault == Fault::no_result) {
+      push(R"({"jsonrpc":"2.0","id":)" + id + "}");
+      return false;
+    }
     auto said = peer_.answer(request);
     if (!said) return false;
     bool error = said->starts_with("!");
     if (fault == Fault::other_id) id = std::to_string(request.id + 500'000);
-    auto frame = R"({"jsonrpc":"2.0","id":)" + id + (error ? R"(,"error":)" + said->substr(1) : R"(,"result":)" + *said) + "}\n";
+    auto frame = R"({"jsonrpc":"2.0","id":)" + id +
+                 (error ? R"(,"error":)" + said->substr(1) : R"(,"result":)" + *said) + "}\n";
     if (fault == Fault::half) {
       push(frame.substr(0, frame.size() / 2));
       end();

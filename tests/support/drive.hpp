@@ -38,8 +38,10 @@ std::optional<T> drive(boost::asio::io_context& io, std::function<Task<T>()> mak
   std::optional<T> out;
   bool failed = false;
   boost::asio::co_spawn(io, make, [&out, &failed](std::exception_ptr error, T value) {
-    if (error) failed = true;
-    else out = std::move(value);
+    if (error)
+      failed = true;
+    else
+      out = std::move(value);
   });
   auto end = MonoClock::now() + limit;
   while (!out && !failed) {

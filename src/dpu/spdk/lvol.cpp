@@ -126,7 +126,8 @@ Result<DpuVolume> volume_of(const Bdev& bdev, const Pool& pool) {
     v.name = alias.substr(prefix.size());
     named = true;
   }
-  if (!named) return fail(Errc::protocol, "lvol " + bdev.name + " has no alias in store \"" + pool.name + "\"");
+  if (!named)
+    return fail(Errc::protocol, "lvol " + bdev.name + " has no alias in store \"" + pool.name + "\"");
   v.size = bdev.size;
   if (bdev.lvol->allocated_clusters) {
     auto clusters = *bdev.lvol->allocated_clusters;

@@ -34,9 +34,12 @@ TEST(RecordedErrors, EachIsClassifiedAsExpected) {
 }
 
 TEST(Errors, OnlyTheEndOfATextCounts) {
-  EXPECT_EQ(classify("bdev_lvol_create", {-32602, "File exists but is not ours"}).code, Errc::invalid_argument);
-  EXPECT_EQ(classify("bdev_lvol_create", {-32603, "No such device: Device or resource busy"}).code, Errc::busy);
-  EXPECT_EQ(classify("nvmf_create_subsystem", {-32603, "Unable to create subsystem No such device"}).code, Errc::io);
+  EXPECT_EQ(classify("bdev_lvol_create", {-32602, "File exists but is not ours"}).code,
+            Errc::invalid_argument);
+  EXPECT_EQ(classify("bdev_lvol_create", {-32603, "No such device: Device or resource busy"}).code,
+            Errc::busy);
+  EXPECT_EQ(classify("nvmf_create_subsystem", {-32603, "Unable to create subsystem No such device"}).code,
+            Errc::io);
 }
 
 TEST(Errors, NothingButAPositiveAnswerMeansAbsent) {
@@ -45,8 +48,11 @@ TEST(Errors, NothingButAPositiveAnswerMeansAbsent) {
 }
 
 TEST(Errors, ATargetThatHasNotBegunYetIsUnreachable) {
-  EXPECT_EQ(classify("bdev_get_bdevs", {-1, "Method may only be called after framework is initialized. Use framework_start_init"}).code,
-            Errc::unreachable);
+  EXPECT_EQ(
+      classify("bdev_get_bdevs",
+               {-1, "Method may only be called after framework is initialized. Use framework_start_init"})
+          .code,
+      Errc::unreachable);
 }
 
 TEST(Dialect, OfBothVersions) {
@@ -175,24 +181,29 @@ TEST(Volumes, NameIsWhatFollowsTheStoreInTheAlias) {
 
 TEST(Bdevs, ARecordThatCannotBeReadFailsTheListing) {
   auto skip = [](const Bdev&) -> Result<void> { return {}; };
-  for (const char* bad : {R"([{"name":"a"}])", R"([{"name":"a","num_blocks":1,"block_size":0}])", R"([5])", R"([{"name":5,"num_blocks":1,"block_size":512}])",
-                          R"([{"name":"a","num_blocks":18446744073709551615,"block_size":4096}])",
-                          R"([{"name":"x","num_blocks":1,"block_size":512,"product_name":"Logical Volume"}])",
-                          R"([{"name":"no-uuid","num_blocks":1,"block_size":512,"driver_specific":{"lvol":{"lvol_store_uuid":"55af6ed8-bd39-4882-9683-61abe84fffcc","snapshot":false}}}])",
-                          R"([{"name":"3501c9f8-15bd-4fde-b188-b225ff03fd3c","num_blocks":1,"block_size":512,"driver_specific":{"lvol":{"snapshot":false}}}])",
-                          R"([{"name":"a","num_blocks":1,"block_size":512},])", R"({"name":"a"})", "true"})
+  for (
+      const char* bad :
+      {R"([{"name":"a"}])", R"([{"name":"a","num_blocks":1,"block_size":0}])", R"([5])",
+       R"([{"name":5,"num_blocks":1,"block_size":512}])",
+       R"([{"name":"a","num_blocks":18446744073709551615,"block_size":4096}])",
+       R"([{"name":"x","num_blocks":1,"block_size":512,"product_name":"Logical Volume"}])",
+       R"([{"name":"no-uuid","num_blocks":1,"block_size":512,"driver_specific":{"lvol":{"lvol_store_uuid":"55af6ed8-bd39-4882-9683-61abe84fffcc","snapshot":false}}}])",
+       R"([{"name":"3501c9f8-15bd-4fde-b188-b225ff03fd3c","num_blocks":1,"block_size":512,"driver_specific":{"lvol":{"snapshot":false}}}])",
+       R"([{"name":"a","num_blocks":1,"block_size":512},])", R"({"name":"a"})", "true"})
     EXPECT_FALSE(decode_bdevs(bad, skip)) << bad;
 }
 
 TEST(Bdevs, NumbersMayComeAsStringsAndExtraFieldsAreIgnored) {
-  auto bdev = decode_bdev(R"({"name":"a","num_blocks":"8","block_size":"512","claimed":"true","new_field":{"x":[1,2]}})");
+  auto bdev = decode_bdev(
+      R"({"name":"a","num_blocks":"8","block_size":"512","claimed":"true","new_field":{"x":[1,2]}})");
   ASSERT_TRUE(bdev);
   EXPECT_EQ(bdev->size.value, 4096u);
   EXPECT_TRUE(bdev->claimed);
 }
 
 TEST(Bdevs, TheDriveBehindAnNvmeBdevIsNamed) {
-  auto bdev = decode_bdev(R"({"name":"Nv0n1","num_blocks":8,"block_size":512,"driver_specific":{"nvme":[{"ctrlr_data":{"model_number":"M","serial_number":"S"}}]}})");
+  auto bdev = decode_bdev(
+      R"({"name":"Nv0n1","num_blocks":8,"block_size":512,"driver_specific":{"nvme":[{"ctrlr_data":{"model_number":"M","serial_number":"S"}}]}})");
   ASSERT_TRUE(bdev);
   EXPECT_EQ(bdev->model, "M");
   EXPECT_EQ(bdev->serial, "S");
@@ -208,13 +219,15 @@ TEST(Subsystems, WithoutNamespacesMemberNobodyCanTell) {
 TEST(Names, OneToSixtyThreeBytesOfUtf8) {
   EXPECT_TRUE(check_lvol_name(std::string(63, 'x')));
   EXPECT_TRUE(check_lvol_name("sp ace/\xC3\xA9"));
-  for (const auto& bad : {std::string(), std::string(64, 'x'), std::string("\xFF"), std::string("a\nb"), std::string("a\0b", 3)})
+  for (const auto& bad : {std::string(), std::string(64, 'x'), std::string("\xFF"), std::string("a\nb"),
+                          std::string("a\0b", 3)})
     EXPECT_FALSE(check_lvol_name(bad));
 }
 
 TEST(Serials, MakeAnNqnOrAreRefused) {
   EXPECT_EQ(*nqn_of_serial("VM1-a.b"), "nqn.2026-11.io.vnvme:f-VM1-a.b");
-  for (const char* bad : {"", "123456789012345678901", "a b", "a:b", "\xC3\xA9", "a_b"}) EXPECT_FALSE(nqn_of_serial(bad)) << bad;
+  for (const char* bad : {"", "123456789012345678901", "a b", "a:b", "\xC3\xA9", "a_b"})
+    EXPECT_FALSE(nqn_of_serial(bad)) << bad;
 }
 
 }  // namespace

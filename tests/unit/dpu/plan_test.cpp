@@ -27,21 +27,21 @@ const Expose kWant{FunctionId(kNqn), 1, test::kVol, test::kVol};
 
 TEST(NvmfOpen, CreatesListensAndIsDone) {
   Listener listener{.traddr = "127.0.0.1", .trsvcid = "4420"};
-  EXPECT_EQ(word(spdk::plan_nvmf_open({}, "VM1", listener, true)), "nvmf_create_subsystem");
+  EXPECT_EQ(word(spdk::plan_nvmf_open({}, "VM1", listener)), "nvmf_create_subsystem");
   auto state = fabrics({test::subsystem_text(kNqn, "VM1")});
-  EXPECT_EQ(word(spdk::plan_nvmf_open(state, "VM1", std::nullopt, true)), "done");
-  EXPECT_EQ(word(spdk::plan_nvmf_open(state, "VM1", listener, false)), "nvmf_create_transport");
-  EXPECT_EQ(word(spdk::plan_nvmf_open(state, "VM1", listener, true)), "nvmf_subsystem_add_listener");
+  EXPECT_EQ(word(spdk::plan_nvmf_open(state, "VM1", std::nullopt)), "done");
+  EXPECT_EQ(word(spdk::plan_nvmf_open(state, "VM1", listener)), "nvmf_subsystem_add_listener");
   state[0].listeners.push_back({"tcp", "ipv4", "127.0.0.1", "4420"});
-  EXPECT_EQ(word(spdk::plan_nvmf_open(state, "VM1", listener, true)), "done");
+  EXPECT_EQ(word(spdk::plan_nvmf_open(state, "VM1", listener)), "done");
   state[0].serial = "OTHER";
-  EXPECT_EQ(word(spdk::plan_nvmf_open(state, "VM1", listener, true)), "conflict");
-  EXPECT_EQ(word(spdk::plan_nvmf_open(state, "bad serial", listener, true)), "invalid_argument");
+  EXPECT_EQ(word(spdk::plan_nvmf_open(state, "VM1", listener)), "conflict");
+  EXPECT_EQ(word(spdk::plan_nvmf_open(state, "bad serial", listener)), "invalid_argument");
 }
 
 TEST(NvmfClose, OnlyOursAndOnlyEmpty) {
   EXPECT_EQ(word(spdk::plan_nvmf_close({}, FunctionId(kNqn))), "done");
-  EXPECT_EQ(word(spdk::plan_nvmf_close(fabrics({test::subsystem_text(kNqn, "VM1")}), FunctionId(kNqn))), "nvmf_delete_subsystem");
+  EXPECT_EQ(word(spdk::plan_nvmf_close(fabrics({test::subsystem_text(kNqn, "VM1")}), FunctionId(kNqn))),
+            "nvmf_delete_subsystem");
   auto used = fabrics({test::subsystem_text(kNqn, "VM1", test::namespace_text(1, test::kVol, test::kVol))});
   EXPECT_EQ(word(spdk::plan_nvmf_close(used, FunctionId(kNqn))), "in_use");
   auto foreign = fabrics({test::subsystem_text(test::kForeignNqn, "X")});
@@ -65,8 +65,9 @@ TEST(NvmfExpose, OnceAndNowhereElse) {
   auto other_nsid = kWant;
   other_nsid.nsid = 2;
   EXPECT_EQ(word(spdk::plan_nvmf_expose(there, other_nsid)), "in_use");
-  auto foreign = fabrics({test::subsystem_text(kNqn, "VM1"),
-                          test::subsystem_text(test::kForeignNqn, "X", test::namespace_text(7, test::kVol, test::kVol))});
+  auto foreign = fabrics(
+      {test::subsystem_text(kNqn, "VM1"),
+       test::subsystem_text(test::kForeignNqn, "X", test::namespace_text(7, test::kVol, test::kVol))});
   EXPECT_EQ(word(spdk::plan_nvmf_expose(foreign, kWant)), "in_use") << "a foreign export counts as in use";
   for (std::uint32_t nsid : {0u, 33u}) {
     auto wrong = kWant;
@@ -79,8 +80,9 @@ TEST(NvmfExpose, OnceAndNowhereElse) {
 }
 
 TEST(NvmfUnexpose, AbsentIsDoneAndForeignIsNotTouched) {
-  auto there = fabrics({test::subsystem_text(kNqn, "VM1", test::namespace_text(1, test::kVol, test::kVol)),
-                        test::subsystem_text(test::kForeignNqn, "X", test::namespace_text(1, test::kVol2, test::kVol2))});
+  auto there = fabrics(
+      {test::subsystem_text(kNqn, "VM1", test::namespace_text(1, test::kVol, test::kVol)),
+       test::subsystem_text(test::kForeignNqn, "X", test::namespace_text(1, test::kVol2, test::kVol2))});
   EXPECT_EQ(word(spdk::plan_nvmf_unexpose(there, FunctionId(kNqn), 1)), "nvmf_subsystem_remove_ns");
   EXPECT_EQ(word(spdk::plan_nvmf_unexpose(there, FunctionId(kNqn), 2)), "done");
   EXPECT_EQ(word(spdk::plan_nvmf_unexpose({}, FunctionId(kNqn), 1)), "done");
@@ -88,7 +90,8 @@ TEST(NvmfUnexpose, AbsentIsDoneAndForeignIsNotTouched) {
 }
 
 // A card with two VFs: VF0 carries a foreign controller, VF1 is idle.
-const char* kFunctions = R"([{"hotplugged":false,"emulation_type":"NVME","pf_index":0,"pci_bdf":"26:00.2","vhca_id":2,"vuid":"PF0",
+const char* kFunctions =
+    R"([{"hotplugged":false,"emulation_type":"NVME","pf_index":0,"pci_bdf":"26:00.2","vhca_id":2,"vuid":"PF0",
   "vfs":[{"hotplugged":false,"emulation_type":"NVME","pf_index":0,"vf_index":0,"pci_bdf":"26:0c.0","vhca_id":98,"vuid":"VF0","ctrl_id":"C2"},
          {"hotplugged":false,"emulation_type":"NVME","pf_index":0,"vf_index":1,"pci_bdf":"26:0c.1","vhca_id":99,"vuid":"VF1"}]},
  {"hotplugged":false,"emulation_type":"VIRTIO_BLK","pf_index":0,"pci_bdf":"26:00.4","vhca_id":7,"vuid":"VB0"}])";
@@ -101,7 +104,8 @@ snap::SnapState card() {
   EXPECT_TRUE(subsystems);
   return {*functions, *subsystems};
 }
-void with_controller(snap::SnapState& state, const std::string& vuid, const std::string& status, bool plugged = false) {
+void with_controller(snap::SnapState& state, const std::string& vuid, const std::string& status,
+                     bool plugged = false) {
   for (auto& f : state.functions)
     if (f.vuid == vuid) f.controller = "C9";
   state.subsystems.push_back({kNqn, "VM1", {{"C9", status, std::nullopt, plugged, {}}}, {}});
@@ -127,10 +131,12 @@ TEST(SnapList, AnInvisibleFunctionHasNoBdf) {
 }
 
 TEST(SnapList, RefusesWhatItCannotRead) {
-  for (const char* bad : {R"([{"pci_bdf":"26:00.2"}])", R"([{"vuid":"a","vfs":5}])", R"([{"vuid":"a","vfs":[{}]}])", "{}"})
+  for (const char* bad :
+       {R"([{"pci_bdf":"26:00.2"}])", R"([{"vuid":"a","vfs":5}])", R"([{"vuid":"a","vfs":[{}]}])", "{}"})
     EXPECT_FALSE(snap::decode_functions(bad)) << bad;
-  for (const char* bad : {R"([{"nqn":"a","controllers":[]}])", R"([{"nqn":"a","namespaces":[],"controllers":[{}]}])",
-                          R"([{"nqn":"a","controllers":[],"namespaces":[{"nsid":1}]}])", "5"})
+  for (const char* bad :
+       {R"([{"nqn":"a","controllers":[]}])", R"([{"nqn":"a","namespaces":[],"controllers":[{}]}])",
+        R"([{"nqn":"a","controllers":[],"namespaces":[{"nsid":1}]}])", "5"})
     EXPECT_FALSE(snap::decode_snap_subsystems(bad)) << bad;
 }
 
@@ -159,7 +165,8 @@ TEST(SnapOpen, HotPlugsWhenNoVfIsIdle) {
   EXPECT_EQ(word(snap::plan_snap_open(state, "VM1", false)), "no_space");
   state.functions.push_back({"H1", "", "", 120, true, false});
   auto plan = snap::plan_snap_open(state, "VM1", true);
-  ASSERT_EQ(word(plan), "nvme_controller_create") << "what a crash left behind is used before another one is made";
+  ASSERT_EQ(word(plan), "nvme_controller_create")
+      << "what a crash left behind is used before another one is made";
   EXPECT_EQ(plan.step->params["vuid"], "H1");
   state.subsystems.pop_back();
   with_controller(state, "H1", "STARTED", false);

@@ -16,10 +16,10 @@
 namespace vnvme::rpc {
 namespace {
 
+using std::chrono::seconds;
 using test::Fault;
 using test::Peer;
 using test::Seen;
-using std::chrono::seconds;
 
 class ClientTest : public testing::Test {
  protected:
@@ -45,11 +45,13 @@ class ClientTest : public testing::Test {
     });
   }
   Result<std::uint64_t> wait_up(std::uint64_t seen = 0) {
-    auto up = test::drive<Result<std::uint64_t>>(io, [this, seen] { return client->wait_generation(seen, Deadline::after(seconds(60))); });
+    auto up = test::drive<Result<std::uint64_t>>(
+        io, [this, seen] { return client->wait_generation(seen, Deadline::after(seconds(60))); });
     return up ? *up : fail(Errc::internal, "hangs");
   }
   Result<Answer> call(std::string method, MonoClock::duration limit = seconds(10), std::size_t channel = 0) {
-    auto done = test::drive<Result<Answer>>(io, [=, this] { return client->call(channel, method, nullptr, Deadline::after(limit)); });
+    auto done = test::drive<Result<Answer>>(
+        io, [=, this] { return client->call(channel, method, nullptr, Deadline::after(limit)); });
     EXPECT_TRUE(done) << "the call never ended";
     return done ? std::move(*done) : fail(Errc::internal, "hangs");
   }
@@ -77,7 +79,8 @@ TEST_F(ClientTest, BeforeTheSessionIsUpACallFailsAtOnce) {
 
 TEST_F(ClientTest, KeepsTryingWithGrowingPauses) {
   peer.refuse = true;
-  auto waited = test::drive<Result<std::uint64_t>>(io, [this] { return client->wait_generation(0, Deadline::after(seconds(30))); });
+  auto waited = test::drive<Result<std::uint64_t>>(
+      io, [this] { return client->wait_generation(0, Deadline::after(seconds(30))); });
   ASSERT_TRUE(waited);
   ASSERT_FALSE(*waited);
   EXPECT_EQ(waited->error().code, Errc::timeout);
@@ -99,15 +102,17 @@ TEST_F(ClientTest, ALostConnectionFailsWhatWasWrittenAsUnknownAndHeals) {
 TEST_F(ClientTest, WaitLostCompletesWhenTheSessionIsLost) {
   ASSERT_TRUE(wait_up());
   std::optional<Result<void>> lost;
-  boost::asio::co_spawn(io, [this]() { return client->wait_lost(Deadline::after(seconds(60))); },
-                        [&lost](std::exception_ptr, Result<void> r) { lost = r; });
+  boost::asio::co_spawn(
+      io, [this]() { return client->wait_lost(Deadline::after(seconds(60))); },
+      [&lost](std::exception_ptr, Result<void> r) { lost = r; });
   test::settle(io);
   EXPECT_FALSE(lost);
   peer.hang_up();
   test::settle(io);
   ASSERT_TRUE(lost);
   EXPECT_TRUE(*lost);
-  auto timed = test::drive<Result<void>>(io, [this] { return client->wait_lost(Deadline::after(seconds(1))); });
+  auto timed =
+      test::drive<Result<void>>(io, [this] { return client->wait_lost(Deadline::after(seconds(1))); });
   EXPECT_TRUE(timed);
 }
 
@@ -148,8 +153,9 @@ TEST_F(ClientTest, ALateAnswerIsCountedAndReachesNobody) {
 TEST_F(ClientTest, AnAnswerOnTheOtherConnectionIsNotMatched) {
   ASSERT_TRUE(wait_up());
   std::optional<Result<Answer>> held;
-  boost::asio::co_spawn(io, [this]() { return client->call(1, "hold", nullptr, Deadline::after(seconds(5))); },
-                        [&held](std::exception_ptr, Result<Answer> r) { held = std::move(r); });
+  boost::asio::co_spawn(
+      io, [this]() { return client->call(1, "hold", nullptr, Deadline::after(seconds(5))); },
+      [&held](std::exception_ptr, Result<Answer> r) { held = std::move(r); });
   test::settle(io);
   auto id = std::to_string(peer.seen.back().id);
   peer.say(0, R"({"id":)" + id + R"(,"result":"wrong"})");
@@ -165,8 +171,9 @@ TEST_F(ClientTest, AnAnswerOnTheOtherConnectionIsNotMatched) {
 TEST_F(ClientTest, ShutdownEndsEverythingWithCancelled) {
   ASSERT_TRUE(wait_up());
   std::optional<Result<Answer>> held;
-  boost::asio::co_spawn(io, [this]() { return client->call(0, "hold", nullptr, Deadline::after(seconds(5))); },
-                        [&held](std::exception_ptr, Result<Answer> r) { held = std::move(r); });
+  boost::asio::co_spawn(
+      io, [this]() { return client->call(0, "hold", nullptr, Deadline::after(seconds(5))); },
+      [&held](std::exception_ptr, Result<Answer> r) { held = std::move(r); });
   test::settle(io);
   client->shutdown();
   test::settle(io);
@@ -182,11 +189,13 @@ TEST_F(ClientTest, ACallWhoseFrameIsDestroyedLeavesNothingBehind) {
   auto own = std::make_unique<boost::asio::io_context>();
   Peer silent(*own, [](const Seen&) { return std::optional<std::string>("true"); });
   silent.fault = [](const Seen& s) { return s.method == "hold" ? Fault::silence : Fault::none; };
-  auto lonely = std::make_unique<Client>(*own, std::make_unique<test::PeerConnector>(silent), Client::Options{});
+  auto lonely =
+      std::make_unique<Client>(*own, std::make_unique<test::PeerConnector>(silent), Client::Options{});
   lonely->start([](Client::Ask, Deadline) -> Task<Result<void>> { co_return Result<void>(); });
   test::settle(*own);
-  boost::asio::co_spawn(*own, [&lonely]() { return lonely->call(0, "hold", nullptr, Deadline::after(seconds(5))); },
-                        [](std::exception_ptr, Result<Answer>) {});
+  boost::asio::co_spawn(
+      *own, [&lonely]() { return lonely->call(0, "hold", nullptr, Deadline::after(seconds(5))); },
+      [](std::exception_ptr, Result<Answer>) {});
   test::settle(*own);
   EXPECT_EQ(silent.seen.size(), 1u);
   lonely.reset();
@@ -217,7 +226,8 @@ class LanesTest : public testing::Test {
   boost::asio::io_context io;
   Lanes lanes{io};
   Result<Keep> take(std::string what, MonoClock::duration limit = seconds(5)) {
-    auto keep = test::drive<Result<Keep>>(io, [=, this] { return lanes.acquire("a", what, Deadline::after(limit)); });
+    auto keep =
+        test::drive<Result<Keep>>(io, [=, this] { return lanes.acquire("a", what, Deadline::after(limit)); });
     return keep ? std::move(*keep) : fail(Errc::internal, "hangs");
   }
 };
@@ -240,12 +250,13 @@ TEST_F(LanesTest, FirstComeFirstServed) {
   auto holder = take("first");
   std::vector<int> order;
   for (int i = 0; i < 3; ++i)
-    boost::asio::co_spawn(io,
-                          [this, i, &order]() -> Task<void> {
-                            auto keep = co_await lanes.acquire("a", std::to_string(i), Deadline::after(seconds(5)));
-                            if (keep) order.push_back(i);
-                          },
-                          boost::asio::detached);
+    boost::asio::co_spawn(
+        io,
+        [this, i, &order]() -> Task<void> {
+          auto keep = co_await lanes.acquire("a", std::to_string(i), Deadline::after(seconds(5)));
+          if (keep) order.push_back(i);
+        },
+        boost::asio::detached);
   test::settle(io);
   EXPECT_TRUE(order.empty());
   holder->reset();
@@ -256,7 +267,8 @@ TEST_F(LanesTest, FirstComeFirstServed) {
 
 TEST_F(LanesTest, LanesDoNotBlockEachOther) {
   auto a = take("x");
-  auto b = test::drive<Result<Keep>>(io, [this] { return lanes.acquire("b", "y", Deadline::after(seconds(1))); });
+  auto b =
+      test::drive<Result<Keep>>(io, [this] { return lanes.acquire("b", "y", Deadline::after(seconds(1))); });
   EXPECT_TRUE(b && *b);
 }
 
@@ -264,7 +276,8 @@ TEST_F(LanesTest, AHoldMayOutliveItsLanes) {
   Keep survivor;
   {
     Lanes inner(io);
-    auto keep = test::drive<Result<Keep>>(io, [&inner] { return inner.acquire("a", "x", Deadline::after(seconds(1))); });
+    auto keep = test::drive<Result<Keep>>(
+        io, [&inner] { return inner.acquire("a", "x", Deadline::after(seconds(1))); });
     ASSERT_TRUE(keep && *keep);
     survivor = std::move(**keep);
   }
@@ -295,7 +308,9 @@ class Sockets : public testing::Test {
   template <class T>
   std::optional<T> run(std::function<Task<T>()> make) {
     std::optional<T> out;
-    boost::asio::co_spawn(io, make, [&out](std::exception_ptr e, T v) { if (!e) out = std::move(v); });
+    boost::asio::co_spawn(io, make, [&out](std::exception_ptr e, T v) {
+      if (!e) out = std::move(v);
+    });
     io.restart();
     io.run();
     return out;
@@ -308,7 +323,8 @@ TEST_F(Sockets, ConnectReadWriteAndEnd) {
   int server = listen_unix();
   auto connector = make_connector(io, "unix:" + dir + "/s");
   ASSERT_TRUE(connector);
-  auto stream = run<Result<std::unique_ptr<Stream>>>([&] { return (*connector)->connect(Deadline::after(seconds(5))); });
+  auto stream = run<Result<std::unique_ptr<Stream>>>(
+      [&] { return (*connector)->connect(Deadline::after(seconds(5))); });
   ASSERT_TRUE(stream && *stream);
   int peer = accept(server, nullptr, nullptr);
   ASSERT_GE(peer, 0);
@@ -330,19 +346,22 @@ TEST_F(Sockets, ConnectReadWriteAndEnd) {
 
 TEST_F(Sockets, NobodyThere) {
   auto connector = make_connector(io, "unix:" + dir + "/s");
-  auto stream = run<Result<std::unique_ptr<Stream>>>([&] { return (*connector)->connect(Deadline::after(seconds(5))); });
+  auto stream = run<Result<std::unique_ptr<Stream>>>(
+      [&] { return (*connector)->connect(Deadline::after(seconds(5))); });
   ASSERT_TRUE(stream);
   ASSERT_FALSE(*stream);
   EXPECT_EQ(stream->error().code, Errc::unreachable);
 }
 
 TEST_F(Sockets, AddressesAreNumericAndChecked) {
-  for (const char* good : {"unix:/run/x.sock", "tcp:127.0.0.1:5260", "tcp:[::1]:5260"}) EXPECT_TRUE(make_connector(io, good)) << good;
+  for (const char* good : {"unix:/run/x.sock", "tcp:127.0.0.1:5260", "tcp:[::1]:5260"})
+    EXPECT_TRUE(make_connector(io, good)) << good;
   auto longer = "unix:/" + std::string(120, 'x');
-  for (const std::string& bad : {std::string("unix:"), std::string("unix:relative"), longer, std::string("tcp:localhost:1"),
-                                 std::string("tcp:127.0.0.1"), std::string("tcp:127.0.0.1:0"), std::string("tcp:127.0.0.1:65536"),
-                                 std::string("tcp:127.0.0.1:1x"), std::string("tcp:::1:5"), std::string("tcp:[::1]"),
-                                 std::string("http://x"), std::string("")}) {
+  for (const std::string& bad :
+       {std::string("unix:"), std::string("unix:relative"), longer, std::string("tcp:localhost:1"),
+        std::string("tcp:127.0.0.1"), std::string("tcp:127.0.0.1:0"), std::string("tcp:127.0.0.1:65536"),
+        std::string("tcp:127.0.0.1:1x"), std::string("tcp:::1:5"), std::string("tcp:[::1]"),
+        std::string("http://x"), std::string("")}) {
     auto made = make_connector(io, bad);
     ASSERT_FALSE(made) << bad;
     EXPECT_EQ(made.error().code, Errc::invalid_argument);

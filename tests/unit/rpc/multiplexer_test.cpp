@@ -25,7 +25,8 @@ class Mux : public testing::Test {
   Result<std::optional<Finished>> answer(std::uint64_t id) {
     return mux.answer(R"({"jsonrpc":"2.0","id":)" + std::to_string(id) + R"(,"result":true})", &late);
   }
-  Multiplexer mux{Multiplexer::Options{.first_id = 100, .max_requests = 4, .max_in_flight = 2, .max_abandoned = 3}};
+  Multiplexer mux{
+      Multiplexer::Options{.first_id = 100, .max_requests = 4, .max_in_flight = 2, .max_abandoned = 3}};
   std::uint64_t late = 0;
 };
 
@@ -187,12 +188,23 @@ TEST(SessionTable, EveryStateAndEvent) {
       SessionMachine machine;
       std::vector<E> path;
       switch (static_cast<S>(s)) {
-        case S::idle: break;
-        case S::connecting: path = {E::start}; break;
-        case S::probing: path = {E::start, E::connected}; break;
-        case S::up: path = {E::start, E::connected, E::probed}; break;
-        case S::resting: path = {E::start, E::connect_failed}; break;
-        case S::closed: path = {E::stop}; break;
+        case S::idle:
+          break;
+        case S::connecting:
+          path = {E::start};
+          break;
+        case S::probing:
+          path = {E::start, E::connected};
+          break;
+        case S::up:
+          path = {E::start, E::connected, E::probed};
+          break;
+        case S::resting:
+          path = {E::start, E::connect_failed};
+          break;
+        case S::closed:
+          path = {E::stop};
+          break;
       }
       for (auto event : path) machine.on(event);
       ASSERT_EQ(machine.state(), static_cast<S>(s));
@@ -217,9 +229,11 @@ TEST(SessionTable, EveryStateAndEvent) {
 }
 
 TEST(SessionTable, EveryStateButTheLastHasAWayOnAndBackUp) {
-  for (auto state : {SessionState::idle, SessionState::connecting, SessionState::probing, SessionState::up, SessionState::resting})
-    EXPECT_TRUE(std::any_of(kSessionTable.begin(), kSessionTable.end(), [state](const auto& r) { return r.state == state; }))
-        << to_string(state);
+  for (auto state : {SessionState::idle, SessionState::connecting, SessionState::probing, SessionState::up,
+                     SessionState::resting})
+    EXPECT_TRUE(std::any_of(kSessionTable.begin(), kSessionTable.end(), [state](const auto& r) {
+      return r.state == state;
+    })) << to_string(state);
   SessionMachine machine;
   for (auto event : {SessionEvent::start, SessionEvent::connected, SessionEvent::probed, SessionEvent::lost,
                      SessionEvent::rested, SessionEvent::connected, SessionEvent::probed})

@@ -4,8 +4,8 @@
 
 #include <vector>
 
-#include "rpc/codec.hpp"
 #include "core/json.hpp"
+#include "rpc/codec.hpp"
 
 namespace vnvme::rpc {
 namespace {
@@ -67,8 +67,9 @@ TEST_P(Violations, EndTheStreamForGood) {
 INSTANTIATE_TEST_SUITE_P(
     All, Violations,
     testing::Values(Violation{"array", "[1]"}, Violation{"number", "1"}, Violation{"text", "HTTP/1.0 200 OK"},
-                    Violation{"closing", "}"}, Violation{"mismatch", "{\"a\":[}"}, Violation{"control", std::string("{\"a\0b\":1}", 8)},
-                    Violation{"high", "{\xFF\xFE}"}, Violation{"deep", "{\"a\":" + std::string(70, '[')},
+                    Violation{"closing", "}"}, Violation{"mismatch", "{\"a\":[}"},
+                    Violation{"control", std::string("{\"a\0b\":1}", 8)}, Violation{"high", "{\xFF\xFE}"},
+                    Violation{"deep", "{\"a\":" + std::string(70, '[')},
                     Violation{"long_string", "{\"a\":\"" + std::string(600, 'x')},
                     Violation{"long_frame", "{" + std::string(5000, ' ')}, Violation{"binary", "\x01\x02"}),
     [](const auto& one) { return std::string(one.param.name); });
@@ -99,7 +100,9 @@ TEST(FrameScanner, ThirtyTwoMebibytesMinusABitAreFine) {
 }
 
 TEST(FrameScanner, DepthSixtyFourIsTheLast) {
-  auto nested = [](std::size_t depth) { return "{\"a\":" + std::string(depth - 1, '[') + std::string(depth - 1, ']') + "}"; };
+  auto nested = [](std::size_t depth) {
+    return "{\"a\":" + std::string(depth - 1, '[') + std::string(depth - 1, ']') + "}";
+  };
   FrameScanner fine, deep;
   fine.feed(nested(64));
   deep.feed(nested(65));
@@ -123,8 +126,8 @@ TEST(EachMember, CutsWithoutBuilding) {
 
 TEST(EachMember, RefusesWhatIsNoObject) {
   auto any = [](std::string_view, std::string_view) -> Result<void> { return {}; };
-  for (const char* text : {"", "[]", "{", "{\"a\"}", "{\"a\":}", "{\"a\":1", "{\"a\":1,}", "{a:1}", "{\"a\":1}x",
-                           "{\"a\":1 \"b\":2}", "{\"a", "{\"a\":[1}", "{,}"})
+  for (const char* text : {"", "[]", "{", "{\"a\"}", "{\"a\":}", "{\"a\":1", "{\"a\":1,}", "{a:1}",
+                           "{\"a\":1}x", "{\"a\":1 \"b\":2}", "{\"a", "{\"a\":[1}", "{,}"})
     EXPECT_FALSE(each_member(text, any)) << text;
 }
 
@@ -137,7 +140,8 @@ TEST(EachElement, CutsAndRefuses) {
   ASSERT_TRUE(each_element(R"([1, "a,b" ,{"x":[]}, true])", keep));
   EXPECT_EQ(seen, (std::vector<std::string>{"1", "\"a,b\"", "{\"x\":[]}", "true"}));
   ASSERT_TRUE(each_element(" [ ] ", keep));
-  for (const char* text : {"", "{}", "[", "[1", "[1,]", "[1 2]", "[]]", "[\"a]"}) EXPECT_FALSE(each_element(text, keep)) << text;
+  for (const char* text : {"", "{}", "[", "[1", "[1,]", "[1 2]", "[]]", "[\"a]"})
+    EXPECT_FALSE(each_element(text, keep)) << text;
 }
 
 TEST(EachElement, StopsAtTheFirstError) {
@@ -151,8 +155,10 @@ TEST(EachElement, StopsAtTheFirstError) {
 }
 
 TEST(Request, LeavesEmptyParamsOut) {
-  EXPECT_EQ(*encode_request(7, "spdk_get_version", nullptr), R"({"id":7,"jsonrpc":"2.0","method":"spdk_get_version"})");
-  EXPECT_EQ(*encode_request(7, "spdk_get_version", Json::object()), R"({"id":7,"jsonrpc":"2.0","method":"spdk_get_version"})");
+  EXPECT_EQ(*encode_request(7, "spdk_get_version", nullptr),
+            R"({"id":7,"jsonrpc":"2.0","method":"spdk_get_version"})");
+  EXPECT_EQ(*encode_request(7, "spdk_get_version", Json::object()),
+            R"({"id":7,"jsonrpc":"2.0","method":"spdk_get_version"})");
 }
 
 TEST(Request, IsPureAscii) {
@@ -196,8 +202,9 @@ TEST(AnswerDecoding, StrangeIdsBelongToNobody) {
 }
 
 TEST(AnswerDecoding, UnreadablePayloadIsUnknown) {
-  for (const char* text : {R"({"id":1})", R"({"id":1,"error":5})", R"({"id":1,"error":{"code":"x","message":1}})",
-                           R"({"id":1,"error":{"code":-1}})"}) {
+  for (const char* text :
+       {R"({"id":1})", R"({"id":1,"error":5})", R"({"id":1,"error":{"code":"x","message":1}})",
+        R"({"id":1,"error":{"code":-1}})"}) {
     auto decoded = decode_answer(text);
     ASSERT_TRUE(decoded) << text;
     ASSERT_FALSE(decoded->payload) << text;
