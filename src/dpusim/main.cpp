@@ -8,6 +8,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <cstdio>
 
+#include "dpusim/nbd.hpp"
 #include "dpusim/options.hpp"
 #include "dpusim/server.hpp"
 
@@ -47,6 +48,11 @@ int run(const Options& options) {
   boost::asio::io_context io(1);
   Target target(options.settings, make_later(io));
   Server server(io, target, options.tick_ms);
+  NbdServer nbd(io, target, options.settings.nbd);
+  if (!options.settings.nbd.empty()) {
+    target.nbd_open = [&nbd](Bdev& bdev) { return nbd.open(bdev); };
+    target.nbd_close = [&nbd](Bdev& bdev) { nbd.close(bdev); };
+  }
   if (auto started = target.start(); !started) return complain(started.error().text);
   for (const auto& address : options.listen)
     if (auto ok = server.listen(address); !ok) return complain(ok.error().text);

@@ -3,6 +3,7 @@
 
 #include "dpusim/methods.hpp"
 #include "dpusim/mutation.hpp"
+#include "dpusim/snap.hpp"
 
 namespace vnvme::sim {
 namespace {
@@ -141,6 +142,7 @@ Reply resize_now(Target& t, Lvstore& s, Lvol& lvol, std::uint64_t bytes) {
   auto blocks = bdev->device->size() / bdev->block_size;
   if (blocks != bdev->blocks) t.notify("bdev_resize", bdev->name);
   bdev->blocks = blocks;
+  t.snap->resized(*bdev);
   return true;
 }
 
