@@ -8,6 +8,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <cstdio>
 
+#include "dpusim/http.hpp"
 #include "dpusim/nbd.hpp"
 #include "dpusim/options.hpp"
 #include "dpusim/server.hpp"
@@ -56,12 +57,20 @@ int run(const Options& options) {
   if (auto started = target.start(); !started) return complain(started.error().text);
   for (const auto& address : options.listen)
     if (auto ok = server.listen(address); !ok) return complain(ok.error().text);
+  auto addresses = server.addresses();
+  HttpServer http(io, target);
+  if (!options.http.empty()) {
+    auto url = http.listen(options.http, options.auth_file);
+    if (!url) return complain(url.error().text);
+    addresses.push_back(*url);
+  }
   boost::asio::signal_set signals(io, SIGTERM, SIGINT);
   signals.async_wait([&io](boost::system::error_code error, int) {
     if (!error) io.stop();
   });
-  say_ready(server.addresses(), options.ready_fd);
+  say_ready(addresses, options.ready_fd);
   io.run();
+  http.stop();
   server.stop();
   return 0;
 }

@@ -92,6 +92,8 @@ Result<void> Target::start() {
   for (const auto* folder : {"", "/drives", "/stores"})
     if (!make_folder(settings.state + folder))
       return fail(Errc::internal, settings.state + folder + ": " + std::strerror(errno));
+  if (!settings.nbd.empty() && !make_folder(settings.nbd))
+    return fail(Errc::internal, settings.nbd + ": " + std::strerror(errno));
   auto drives = remembered_drives();
   if (!drives) return fail(drives.error());
   for (const auto& wanted : settings.drives) {
