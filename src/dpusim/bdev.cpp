@@ -133,13 +133,12 @@ std::uint64_t limit(const Bdev& b, const std::string& name) {
 }  // namespace
 
 Bdev* Bdevs::add(std::unique_ptr<Bdev> bdev) {
-  if (names_.contains(bdev->name) ||
-      (!bdev->uuid.empty() && bdev->uuid != bdev->name && names_.contains(bdev->uuid)))
-    return nullptr;
+  bool own_uuid = !bdev->uuid.empty() && bdev->uuid != bdev->name && !bdev->remote;
+  if (names_.contains(bdev->name) || (own_uuid && names_.contains(bdev->uuid))) return nullptr;
   bdev->order = next_++;
   Bdev* raw = bdev.get();
   names_[raw->name] = raw;
-  if (!raw->uuid.empty()) names_[raw->uuid] = raw;
+  if (own_uuid) names_[raw->uuid] = raw;
   if (!raw->alias.empty()) names_.emplace(raw->alias, raw);
   bdevs_[raw->order] = std::move(bdev);
   return raw;

@@ -32,6 +32,7 @@ struct Bdev {
   std::map<std::string, std::uint64_t> limits;
   bool limited_unopened = false;  // v26 refuses any further limit then
   IoStats stats;
+  bool remote = false;  // the uuid is another bdev's name as well, which keeps it
   std::uint64_t order = 0;
 
   [[nodiscard]] std::uint64_t bytes() const { return blocks * block_size; }

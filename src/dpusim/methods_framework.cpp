@@ -1,4 +1,6 @@
 // Version, method list, subsystems, notifications.
+#include <signal.h>
+
 #include "dpusim/methods.hpp"
 #include "dpusim/params.hpp"
 #include "dpusim/target.hpp"
@@ -31,10 +33,25 @@ Json subsystems(bool v26) {
 Reply methods(const Target& target, const Json* params) {
   auto args = Args::decode(params, {{"current", Type::boolean}, {"include_aliases", Type::boolean}});
   if (!args) return refuse_decode();
+  bool now = args->flag("current");  // only what may be called in this state
   Json out = Json::array();
   for (const auto& [name, handler] : target.methods())
-    if (!name.starts_with("sim_")) out.push_back(name);
+    if (!name.starts_with("sim_") && !(now && name == "framework_start_init")) out.push_back(name);
   return out;
+}
+
+// As from outside: the answer is sent before a signal that can be handled is.
+Reply kill_instance(const Json* params) {
+  static const std::map<std::string, int> signals = {{"SIGINT", SIGINT},
+                                                     {"SIGTERM", SIGTERM},
+                                                     {"SIGQUIT", SIGQUIT},
+                                                     {"SIGHUP", SIGHUP},
+                                                     {"SIGKILL", SIGKILL}};
+  auto args = Args::decode(params, {{"sig_name", Type::text, true}});
+  auto it = args ? signals.find(*args->text("sig_name")) : signals.end();
+  if (it == signals.end()) return refuse_nvmf();
+  ::raise(it->second);
+  return true;
 }
 
 Reply notifications(const Target& target, const Json* params) {
@@ -76,6 +93,7 @@ void add_framework_methods(Target& target) {
     return Json::array({"bdev_register", "bdev_unregister", "bdev_resize"});
   });
   t->on_sync("notify_get_notifications", [t](const Json* params) { return notifications(*t, params); });
+  t->on_sync("spdk_kill_instance", [](const Json* params) { return kill_instance(params); });
   t->on_sync("log_get_level", [](const Json*) -> Reply { return "NOTICE"; });
 }
 

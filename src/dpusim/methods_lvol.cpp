@@ -209,14 +209,14 @@ void remove(Target* t, const Json* params, const Done& done) {
 }
 
 Json lvol_json(const Lvstore& s, const Lvol& l) {
-  return {{"alias", s.name() + "/" + l.alias},
+  return {{"alias", s.name() + "/" + l.name},
           {"uuid", l.uuid},
           {"name", l.name},
           {"is_thin_provisioned", l.thin},
           {"is_snapshot", l.snapshot},
           {"is_clone", l.parent != 0},
           {"is_esnap_clone", !l.esnap.empty()},
-          {"is_degraded", s.esnap_lost && !l.esnap.empty()},
+          {"is_degraded", false},
           {"num_allocated_clusters", l.map.count()},
           {"lvs", {{"name", s.name()}, {"uuid", s.uuid()}}}};
 }

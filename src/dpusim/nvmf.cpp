@@ -9,6 +9,7 @@
 #include <cctype>
 #include <cerrno>
 
+#include "dpusim/initiator.hpp"
 #include "dpusim/target.hpp"
 #include "vnvme/ids.hpp"
 
@@ -158,9 +159,10 @@ Reply Nvmf::delete_subsystem(const Json* params) {
   auto args = Args::decode(params, {{"nqn", Type::text, true}, {"tgt_name", Type::text}});
   Subsystem* s = find(args);
   if (s == nullptr) return refuse_nvmf();
-  while (!s->namespaces.empty()) drop(*s, s->namespaces.begin()->first);
+  while (!s->namespaces.empty()) drop(*args->text("nqn"), *s, s->namespaces.begin()->first);
   for (const auto& a : s->listeners)
     if (a.trtype == "VFIOUSER") ::unlink((a.traddr + "/cntrl").c_str());
+  target_.initiator->subsystem_gone(*args->text("nqn"));
   subsystems_.erase(*args->text("nqn"));
   return true;
 }
@@ -264,7 +266,8 @@ Reply Nvmf::add_ns(const Json* params) {
   return nsid;
 }
 
-void Nvmf::drop(Subsystem& s, std::uint64_t nsid) {
+void Nvmf::drop(const std::string& nqn, Subsystem& s, std::uint64_t nsid) {
+  target_.initiator->namespace_gone(nqn, nsid);
   auto it = s.namespaces.find(nsid);
   if (it == s.namespaces.end()) return;
   if (Bdev* bdev = target_.bdevs.find(it->second.bdev); bdev != nullptr && bdev->claimed_by == "nvmf") {
@@ -280,7 +283,7 @@ Reply Nvmf::remove_ns(const Json* params) {
       params, {{"nqn", Type::text, true}, {"nsid", Type::number, true}, {"tgt_name", Type::text}});
   Subsystem* s = find(args);
   if (s == nullptr || !s->namespaces.contains(*args->number("nsid"))) return refuse_nvmf();
-  drop(*s, *args->number("nsid"));
+  drop(*args->text("nqn"), *s, *args->number("nsid"));
   return true;
 }
 
@@ -290,7 +293,7 @@ void Nvmf::forget(const Bdev& bdev) {
       auto nsid = it->first;
       bool gone = it->second.bdev == bdev.name;
       ++it;
-      if (gone) drop(s, nsid);
+      if (gone) drop(nqn, s, nsid);
     }
 }
 
@@ -301,6 +304,27 @@ Json Nvmf::exposures() const {
       out.push_back(
           {{"nqn", nqn}, {"nsid", nsid}, {"bdev", ns.bdev}, {"uuid", ns.uuid}, {"nguid", ns.nguid}});
   return out;
+}
+
+std::optional<std::map<std::uint64_t, std::string>> Nvmf::reachable(const std::string& nqn,
+                                                                    const std::string& traddr,
+                                                                    const std::string& trsvcid) const {
+  auto it = subsystems_.find(nqn);
+  if (it == subsystems_.end()) return std::nullopt;
+  const auto& listeners = it->second.listeners;
+  bool there = std::any_of(listeners.begin(), listeners.end(), [&traddr, &trsvcid](const Address& a) {
+    return a.trtype == "TCP" && a.traddr == traddr && a.trsvcid == trsvcid;
+  });
+  if (!there) return std::nullopt;
+  std::map<std::uint64_t, std::string> out;
+  for (const auto& [nsid, ns] : it->second.namespaces) out[nsid] = ns.bdev;
+  return out;
+}
+
+std::pair<std::string, std::string> Nvmf::identity(const std::string& nqn) const {
+  auto it = subsystems_.find(nqn);
+  return it == subsystems_.end() ? std::pair<std::string, std::string>()
+                                 : std::pair(it->second.serial, it->second.model);
 }
 
 Reply Nvmf::add_listener(const Json* params) {
@@ -373,11 +397,12 @@ Reply Nvmf::allow_any_host(const Json* params) {
   return true;
 }
 
-// Controllers and queue pairs: nobody can connect, so there are none.
 Reply Nvmf::list_of(const Json* params, const std::string& what) const {
   auto args = Args::decode(params, {{"nqn", Type::text, true}, {"tgt_name", Type::text}});
   auto it = args ? subsystems_.find(*args->text("nqn")) : subsystems_.end();
   if (it == subsystems_.end()) return refuse_nvmf();
+  if (what == "controllers") return target_.initiator->controllers_of(it->first);
+  if (what == "qpairs") return target_.initiator->qpairs_of(it->first);
   Json out = Json::array();
   if (what == "listeners")
     for (const auto& a : it->second.listeners) out.push_back({{"address", address_json(a, false)}});

@@ -19,6 +19,10 @@ class Nvmf {
   void add_methods();
   void forget(const Bdev& bdev);  // its namespaces vanish
   [[nodiscard]] Json exposures() const;
+  // The namespaces (nsid -> bdev) of a subsystem that listens there; nothing when it does not.
+  [[nodiscard]] std::optional<std::map<std::uint64_t, std::string>> reachable(
+      const std::string& nqn, const std::string& traddr, const std::string& trsvcid) const;
+  [[nodiscard]] std::pair<std::string, std::string> identity(const std::string& nqn) const;  // serial, model
 
  private:
   struct Namespace {
@@ -53,7 +57,7 @@ class Nvmf {
   Reply list_of(const Json* params, const std::string& what) const;
   Subsystem* find(const std::optional<Args>& args);
   int put_namespace(Subsystem& subsystem, const Args& wanted, std::uint64_t* nsid);
-  void drop(Subsystem& subsystem, std::uint64_t nsid);
+  void drop(const std::string& nqn, Subsystem& subsystem, std::uint64_t nsid);
   [[nodiscard]] Json address_json(const Address& a, bool in_subsystem) const;
   [[nodiscard]] Json subsystem_json(const std::string& nqn, const Subsystem& s) const;
 

@@ -11,6 +11,7 @@ namespace vnvme::sim {
 namespace {
 
 constexpr std::string_view kMagic = "VNVMESIM-RAID ";
+constexpr std::uint64_t kRebuildShown = 200;          // ms
 constexpr std::uint64_t kSuperblockBytes = 1u << 20;  // "data_offset": 256 blocks of 4 KiB
 constexpr const char* kNoUuid = "00000000-0000-0000-0000-000000000000";
 
@@ -59,7 +60,8 @@ Reply Raids::create(const Json* params) {
   if (striped != power || (!striped && raid.strip_kb != 0) || names.size() < least_bases(*level))
     return cannot(raid.name, EINVAL);
   for (const auto& name : names) raid.bases.push_back({name, "", false, false, 0});
-  return add_first(raid.name, std::move(raid));
+  auto name = raid.name;
+  return add_first(name, std::move(raid));
 }
 
 Reply Raids::add_first(const std::string& name, Raid made) {
@@ -243,10 +245,10 @@ Reply Raids::add_base(const Json* params) {
       raid.device->set_base(i, bdev->device);
       if (int e = raid.device->rebuild(i); e != 0) return refuse_errno(e);
     }
-    // The bytes are there at once; the process is shown for one second more, as a small array's would be.
+    // The bytes are there at once; the process is shown a little longer, so that callers meet it.
     raid.rebuilding = bdev->name;
     auto name = raid.name;
-    target_.later_(1000, [this, name] {
+    target_.later_(kRebuildShown, [this, name] {
       if (auto found = raids_.find(name); found != raids_.end()) found->second.rebuilding.clear();
     });
     if (raid.superblock && !write_superblocks(raid)) return refuse_errno(EIO);

@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "dpusim/faults.hpp"
+#include "dpusim/initiator.hpp"
 #include "dpusim/methods.hpp"
 #include "dpusim/nvmf.hpp"
 #include "dpusim/snap.hpp"
@@ -53,6 +54,7 @@ Json nvme_driver(const DriveOption& drive, const std::string& uuid, std::size_t 
 Target::Target(Settings s, Later later)
     : settings(std::move(s)), profile(settings.profile), raids(*this), later_(std::move(later)) {
   nvmf = std::make_unique<Nvmf>(*this);
+  initiator = std::make_unique<Initiator>(*this);
   snap = std::make_unique<Snap>(*this);
   faults = std::make_unique<Faults>();
   add_framework_methods(*this);
@@ -60,6 +62,7 @@ Target::Target(Settings s, Later later)
   add_lvstore_methods(*this);
   add_lvol_methods(*this);
   nvmf->add_methods();
+  initiator->add_methods();
   if (settings.snap) snap->add_methods();
   add_control_methods(*this);
 }
@@ -136,7 +139,7 @@ Result<void> Target::open_drive(const DriveOption& drive, std::size_t index) {
   bdev->block_size = drive.block_size;
   bdev->blocks = device->size() / drive.block_size;
   bdev->driver = nvme_driver(drive, uuid, index);
-  bdev->extra = {{"memory_domains", Json::array({{{"dma_device_id", "system"}, {"dma_device_type", 1}}})}};
+  bdev->extra = {{"memory_domains", Json::array({Json{{"dma_device_type", "DMA"}}})}};
   bdev->device = device.get();
   bdev->owned = std::move(device);
   if (add_bdev(std::move(bdev)) == nullptr)

@@ -11,6 +11,7 @@
 namespace vnvme::sim {
 
 class Nvmf;
+class Initiator;
 class Snap;
 class Faults;
 
@@ -88,6 +89,7 @@ class Target {
   std::map<std::string, std::uint64_t> latency;
   std::map<std::string, std::uint64_t> base_claims;  // lvol stores being made: the newest of each bdev wins
   std::unique_ptr<Nvmf> nvmf;
+  std::unique_ptr<Initiator> initiator;
   std::unique_ptr<Snap> snap;
   std::unique_ptr<Faults> faults;
   Later later_;

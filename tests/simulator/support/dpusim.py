@@ -41,7 +41,7 @@ class Connection:
         while b'\n' not in self.buffer:
             try:
                 piece = self.socket.recv(1 << 20)
-            except socket.timeout:
+            except (socket.timeout, BlockingIOError):
                 return None
             except ConnectionResetError:
                 raise Closed from None
@@ -163,7 +163,10 @@ class Sim:
         return base64.b64decode(self.call('sim_read', bdev=bdev, offset=offset, length=length))
 
     def write(self, bdev, offset, data):
-        return self.call('sim_write', bdev=bdev, offset=offset, data=base64.b64encode(data).decode())
+        piece = 16 << 10  # small enough for the request limit of both versions
+        for at in range(0, len(data), piece):
+            text = base64.b64encode(data[at:at + piece]).decode()
+            self.call('sim_write', bdev=bdev, offset=offset + at, data=text)
 
     def free(self, store='lvs0'):
         return self.call('bdev_lvol_get_lvstores', lvs_name=store)[0]['free_clusters']
