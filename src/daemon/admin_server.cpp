@@ -19,6 +19,10 @@ std::string error_line(const Error& error) {
          "\n";
 }
 
+std::string refusal_line(Errc code, const std::string& text) {
+  return error_line({code, Outcome::not_done, text});
+}
+
 std::string result_line(const Json& result) {
   return dump_json({{"result", result}}) + "\n";
 }
@@ -66,8 +70,9 @@ Task<void> AdminServer::serve(Stream& stream) {
   auto uid = stream.peer_uid();
   if (!uid || !may_(*uid)) {
     log::warning("refused a client of the admin socket", {{"uid", uid ? std::to_string(*uid) : "unknown"}});
-    co_await send(stream, error_line({Errc::not_permitted, Outcome::not_done,
-                                      "only root and the user that vnvmed runs as may use this socket"}));
+    std::string refusal =
+        refusal_line(Errc::not_permitted, "only root and the user that vnvmed runs as may use it");
+    co_await send(stream, std::move(refusal));
     co_return;
   }
   std::string buffer;
@@ -75,7 +80,8 @@ Task<void> AdminServer::serve(Stream& stream) {
   while (!stopping_) {
     auto end = buffer.find('\n');
     if (end == std::string::npos && buffer.size() > limits_.line) {
-      co_await send(stream, error_line({Errc::protocol, Outcome::not_done, "the request line is too long"}));
+      std::string refusal = refusal_line(Errc::protocol, "the request line is too long");
+      co_await send(stream, std::move(refusal));
       co_return;
     }
     if (end == std::string::npos) {
@@ -96,8 +102,9 @@ Task<bool> AdminServer::answer(Stream& stream, std::string line) {
   auto request = parse_json(line, kRequestLimits);
   auto verb = request ? text_of(*request, "verb") : std::nullopt;
   if (!verb) {
-    std::string why = request ? "the request has no \"verb\"" : request.error().text;
-    bool sent = co_await send(stream, error_line({Errc::protocol, Outcome::not_done, why}));
+    std::string why = request ? std::string("the request has no \"verb\"") : request.error().text;
+    std::string refusal = refusal_line(Errc::protocol, why);
+    bool sent = co_await send(stream, std::move(refusal));
     co_return sent;
   }
   const Json* given = member(*request, "args");
@@ -128,14 +135,18 @@ Task<void> AdminServer::follow(Stream& stream, Json args) {
   while (!stopping_ && !stream.peer_gone()) {
     auto result = co_await handler_.admin("events", args, Deadline::after(limits_.answer));
     if (!result) {
-      co_await send(stream, error_line(result.error()));
+      std::string failure = error_line(result.error());
+      co_await send(stream, std::move(failure));
       co_return;
     }
     const Json* events = member(*result, "events");
     bool news = events != nullptr && !events->empty();
     if (auto next = number_of(*result, "next")) args["since"] = *next;
     bool sent = true;
-    if (first || news) sent = co_await send(stream, result_line(*result));
+    if (first || news) {
+      std::string text = result_line(*result);
+      sent = co_await send(stream, std::move(text));
+    }
     if (!sent) co_return;
     first = false;
     tick.expires_after(limits_.follow);

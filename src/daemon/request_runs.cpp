@@ -23,21 +23,11 @@ std::string reason_in(const std::string& body) {
 
 void log_run(const Run& run, std::string_view outcome, const std::string& why) {
   auto level = outcome == "ok" ? log::Level::info : log::Level::warning;
-  if (why.empty()) {
-    log::write(level, "request",
-               {{"id", run.context.request.str()},
-                {"method", run.context.method},
-                {"sr_type", run.context.sr_type},
-                {"object", run.object},
-                {"ms", ms_since(run.began)},
-                {"outcome", outcome}});
-    return;
-  }
   log::write(level, "request",
-             {{"id", run.context.request.str()},
-              {"method", run.context.method},
-              {"sr_type", run.context.sr_type},
-              {"object", run.object},
+             {{"id", run.call.id.str()},
+              {"method", run.call.method},
+              {"sr_type", run.call.sr_type},
+              {"object", object_of(run.call.body)},
               {"ms", ms_since(run.began)},
               {"outcome", outcome},
               {"why", why}});
@@ -59,17 +49,11 @@ std::string object_of(std::string_view body) {
   return "";
 }
 
-Run::Run(Executor executor, smapi::CallFrame call)
-    : context{call.id, call.method, call.sr_type, call.deadline},
-      began(MonoClock::now()),
-      object(object_of(call.body)),
-      body_size(call.body.size()),
-      body_hash(std::hash<std::string>{}(call.body)),
-      changed(std::move(executor)) {}
+Run::Run(Executor executor, smapi::CallFrame frame)
+    : call(std::move(frame)), began(MonoClock::now()), changed(std::move(executor)) {}
 
-bool Run::same_call(const smapi::CallFrame& call) const {
-  return context.method == call.method && context.sr_type == call.sr_type && body_size == call.body.size() &&
-         body_hash == std::hash<std::string>{}(call.body);
+bool Run::same_call(const smapi::CallFrame& other) const {
+  return call.method == other.method && call.sr_type == other.sr_type && call.body == other.body;
 }
 
 bool Run::needs_word() const {
@@ -83,7 +67,7 @@ Result<std::shared_ptr<Run>> RequestRuns::join(smapi::CallFrame call) {
   if (auto there = runs_.find(call.id); there != runs_.end()) {
     if (!there->second->same_call(call))
       return fail(Errc::conflict, "request id " + call.id.str() + " is in use by another call (" +
-                                      there->second->context.method +
+                                      there->second->call.method +
                                       "); a front-end must choose a new id for each call");
     ++there->second->clients;
     return there->second;
@@ -91,18 +75,17 @@ Result<std::shared_ptr<Run>> RequestRuns::join(smapi::CallFrame call) {
   if (runs_.size() >= most_)
     return fail(Errc::busy, std::to_string(runs_.size()) +
                                 " requests run already; see `vnvme status` for what holds them");
-  auto run = std::make_shared<Run>(executor_, call);
+  auto run = std::make_shared<Run>(executor_, std::move(call));
   run->clients = 1;
-  runs_.emplace(call.id, run);
+  runs_.emplace(run->call.id, run);
+  body_bytes_ += run->call.body.size();
   boost::asio::co_spawn(
-      executor_,
-      [this, run, call = std::move(call)]() mutable -> Task<void> { co_await execute(run, std::move(call)); },
-      boost::asio::detached);
+      executor_, [this, run]() -> Task<void> { co_await execute(run); }, boost::asio::detached);
   return run;
 }
 
-Task<void> RequestRuns::execute(std::shared_ptr<Run> run, smapi::CallFrame call) {
-  auto answer = co_await smapi::dispatch(handler_, std::move(call));
+Task<void> RequestRuns::execute(std::shared_ptr<Run> run) {
+  auto answer = co_await smapi::dispatch(handler_, run->call);
   run->answer = std::move(answer);
   bool good = run->answer->type == frame::Type::result;
   if (!run->needs_word()) log_run(*run, good ? "ok" : "error", good ? "" : reason_in(run->answer->body));
@@ -117,31 +100,29 @@ void RequestRuns::leave(const std::shared_ptr<Run>& run) {
 
 // Nobody waits for it any more and it has ended.
 void RequestRuns::retire(const std::shared_ptr<Run>& run) {
-  runs_.erase(run->context.request);
+  runs_.erase(run->call.id);
+  body_bytes_ -= run->call.body.size();
   if (run->needs_word()) {
-    using Word = Run::Word;
-    if (run->word == Word::unsaid) {
-      handler_.abandoned(run->context.request);
+    if (!run->word_said) {
+      handler_.abandoned(run->call.id);
       log_run(*run, "abandoned", "the front-end left without saying that it prints");
     } else {
-      log_run(*run, run->word == Word::kept ? "ok" : "error", run->refusal ? run->refusal->describe() : "");
+      bool kept = run->verdict && run->verdict->type == frame::Type::print;
+      log_run(*run, kept ? "ok" : "error", kept || !run->verdict ? "" : reason_in(run->verdict->body));
     }
   }
   changed_.notify();
 }
 
-Task<Result<void>> RequestRuns::keep_word(std::shared_ptr<Run> run) {
-  using Word = Run::Word;
-  if (run->word == Word::unsaid) {
-    run->word = Word::being_kept;
-    auto kept = co_await handler_.printing(run->context, run->answer->body);
-    run->word = kept ? Word::kept : Word::refused;
-    if (!kept) run->refusal = kept.error();
+Task<smapi::Answer> RequestRuns::keep_word(std::shared_ptr<Run> run) {
+  if (!run->word_said) {
+    run->word_said = true;
+    auto verdict = co_await smapi::confirm(handler_, run->call, run->answer->body);
+    run->verdict = std::move(verdict);
     run->changed.notify();
   }
-  while (run->word == Word::being_kept) co_await run->changed.wait(Deadline::after(std::chrono::hours(1)));
-  if (run->word == Word::refused) co_return fail(*run->refusal);
-  co_return Result<void>{};
+  while (!run->verdict) co_await run->changed.wait(Deadline::after(std::chrono::hours(1)));
+  co_return *run->verdict;
 }
 
 Task<bool> RequestRuns::drained(Deadline deadline) {

@@ -17,21 +17,17 @@ namespace vnvme::daemon {
 
 class Run {
  public:
-  Run(Executor executor, smapi::CallFrame call);
+  Run(Executor executor, smapi::CallFrame frame);
 
-  [[nodiscard]] bool same_call(const smapi::CallFrame& call) const;
+  [[nodiscard]] bool same_call(const smapi::CallFrame& other) const;
   [[nodiscard]] bool needs_word() const;
 
-  // const after construction, except body: it is moved into the handler
-  smapi::Context context;
-  MonoClock::time_point began;
-  std::string object;  // what it is about, for the log
-  std::size_t body_size, body_hash;
-
+  const smapi::CallFrame call;
+  const MonoClock::time_point began;
   std::optional<smapi::Answer> answer;
-  enum class Word { unsaid, being_kept, kept, refused } word = Word::unsaid;
-  std::optional<Error> refusal;
-  std::size_t clients = 0;  // connections that still want the answer
+  bool word_said = false;                // and being made true, until there is a verdict
+  std::optional<smapi::Answer> verdict;  // `print`, or the error to print instead
+  std::size_t clients = 0;               // connections that still want the answer
   Wakeup changed;
 };
 
@@ -46,19 +42,21 @@ class RequestRuns {
   Result<std::shared_ptr<Run>> join(smapi::CallFrame call);
   void leave(const std::shared_ptr<Run>& run);
   // The front-end is about to print: makes it so once, whoever asks; everybody gets the same verdict.
-  Task<Result<void>> keep_word(std::shared_ptr<Run> run);
+  Task<smapi::Answer> keep_word(std::shared_ptr<Run> run);
 
   [[nodiscard]] std::size_t size() const { return runs_.size(); }
+  [[nodiscard]] std::size_t body_bytes() const { return body_bytes_; }
   // Completes when none runs (true) or at the deadline (false).
   Task<bool> drained(Deadline);
 
  private:
-  Task<void> execute(std::shared_ptr<Run> run, smapi::CallFrame call);
+  Task<void> execute(std::shared_ptr<Run> run);
   void retire(const std::shared_ptr<Run>& run);
 
   Executor executor_;
   smapi::Handler& handler_;
   std::size_t most_;
+  std::size_t body_bytes_ = 0;
   // Shared, because a run is kept by three that end in any order: its own coroutine, each connection that
   // waits for it, and this table.
   std::unordered_map<RequestId, std::shared_ptr<Run>> runs_;

@@ -13,12 +13,22 @@ MonoClock::duration grace(Deadline deadline) {
   return std::min<MonoClock::duration>(deadline.left() / 8, std::chrono::milliseconds(500));
 }
 
+Error overdue(const Run& run) {
+  auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(MonoClock::now() - run.began).count();
+  log::error("request passed its deadline and still runs", {{"id", run.call.id.str()},
+                                                            {"method", run.call.method},
+                                                            {"object", object_of(run.call.body)},
+                                                            {"ms", std::int64_t{ms}}});
+  return {Errc::timeout, Outcome::unknown,
+          run.call.method + " has not ended within " + std::to_string(ms) +
+              " ms and goes on in the background; see `vnvme status`, then try again"};
+}
+
 }  // namespace
 
 SmapiServer::SmapiServer(Executor executor, Fd socket, smapi::Handler& handler, SmapiLimits limits,
                          PeerPolicy may)
     : executor_(executor),
-      handler_(handler),
       limits_(limits),
       may_(std::move(may)),
       runs_(executor, handler, limits.runs),
@@ -55,23 +65,22 @@ Task<void> SmapiServer::serve(Stream& stream) {
   auto uid = stream.peer_uid();
   if (!uid || !may_(*uid)) {
     log::warning("refused a client of the SMAPI socket", {{"uid", uid ? std::to_string(*uid) : "unknown"}});
-    co_await send_error(
-        stream,
-        {Errc::not_permitted, Outcome::not_done, "only root and the user that vnvmed runs as may call it"},
-        "");
+    Error refusal{Errc::not_permitted, Outcome::not_done,
+                  "only root and the user that vnvmed runs as may call it"};
+    co_await send_error(stream, std::move(refusal), std::string());
     co_return;
   }
   std::size_t reserved = 0;
   reading_.push_back(&stream);
   auto call = co_await read_call(stream, reserved);
   std::erase(reading_, &stream);
+  incoming_bytes_ -= reserved;
   if (call) {
     co_await answer_call(stream, std::move(*call));
   } else if (call.error().code != Errc::unreachable) {
     log::warning("refused a call frame", {{"why", call.error().text}});
-    co_await send_error(stream, call.error(), "");
+    co_await send_error(stream, call.error(), std::string());
   }
-  body_bytes_ -= reserved;
 }
 
 Task<Result<smapi::CallFrame>> SmapiServer::read_call(Stream& stream, std::size_t& reserved) {
@@ -84,11 +93,11 @@ Task<Result<smapi::CallFrame>> SmapiServer::read_call(Stream& stream, std::size_
   if (prefix->type != static_cast<std::uint8_t>(frame::Type::call))
     co_return fail(Errc::protocol, "a connection begins with a call, not with a frame of type " +
                                        std::to_string(prefix->type));
-  if (body_bytes_ + prefix->body_len > limits_.body_bytes)
-    co_return fail(Errc::busy,
-                   "the calls in flight hold " + std::to_string(body_bytes_) + " bytes, no room for more");
+  std::size_t held = incoming_bytes_ + runs_.body_bytes();
+  if (held + prefix->body_len > limits_.body_bytes)
+    co_return fail(Errc::busy, "the calls in flight hold " + std::to_string(held) + " bytes; try again");
   reserved = prefix->body_len;
-  body_bytes_ += reserved;
+  incoming_bytes_ += reserved;
   std::string header(prefix->header_len, '\0');
   got = co_await stream.read_exact(header.data(), header.size(), deadline);
   if (!got) co_return fail(got.error());
@@ -104,12 +113,6 @@ Task<Result<smapi::CallFrame>> SmapiServer::read_call(Stream& stream, std::size_
 }
 
 Task<void> SmapiServer::answer_call(Stream& stream, smapi::CallFrame call) {
-  // Printed before, by a front-end that did not live to see it: the same answer again, no word needed (R1).
-  if (auto remembered = handler_.recall(call.id)) {
-    log::info("request", {{"id", call.id.str()}, {"method", call.method}, {"outcome", "recalled"}});
-    co_await send(stream, frame::Type::result, 0, *remembered);
-    co_return;
-  }
   std::string method = call.method;
   Deadline deadline = call.deadline;
   deadline = Deadline(deadline.at() + grace(deadline));
@@ -124,16 +127,7 @@ Task<void> SmapiServer::answer_call(Stream& stream, smapi::CallFrame call) {
     bool sent = co_await send(stream, run->answer->type, run->answer->flags, run->answer->body);
     if (sent && run->needs_word()) co_await take_word(stream, run);
   } else {
-    auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(MonoClock::now() - run->began).count();
-    log::error("request passed its deadline and still runs", {{"id", run->context.request.str()},
-                                                              {"method", method},
-                                                              {"object", run->object},
-                                                              {"ms", std::int64_t{ms}}});
-    co_await send_error(stream,
-                        {Errc::timeout, Outcome::unknown,
-                         method + " has not ended within " + std::to_string(ms) +
-                             " ms and goes on in the background; see `vnvme status`, then try again"},
-                        method);
+    co_await send_error(stream, overdue(*run), method);
   }
   runs_.leave(run);
 }
@@ -141,27 +135,23 @@ Task<void> SmapiServer::answer_call(Stream& stream, smapi::CallFrame call) {
 // The volume becomes visible when the front-end says that it prints, not before; without the word it is
 // collected.
 Task<void> SmapiServer::take_word(Stream& stream, std::shared_ptr<Run> run) {
-  Deadline deadline = run->context.deadline;
+  Deadline deadline = run->call.deadline;
   char head[sizeof(frame::Prefix)];
   auto got = co_await stream.read_exact(head, sizeof head, deadline);
   if (!got) co_return;
   auto prefix = smapi::parse_prefix({head, sizeof head}, 0);
   if (!prefix || prefix->type != static_cast<std::uint8_t>(frame::Type::printing)) {
     log::warning("a front-end broke the protocol where it should say that it prints",
-                 {{"id", run->context.request.str()}});
+                 {{"id", run->call.id.str()}});
     co_return;
   }
   std::string header(prefix->header_len, '\0');
   got = co_await stream.read_exact(header.data(), header.size(), deadline);
   if (!got) co_return;
   auto parsed = smapi::parse_header(header, false);
-  if (!parsed || parsed->id != run->context.request) co_return;
-  auto kept = co_await runs_.keep_word(run);
-  if (kept) {
-    co_await send(stream, frame::Type::print, 0, "");
-  } else {
-    co_await send_error(stream, kept.error(), run->context.method);
-  }
+  if (!parsed || parsed->id != run->call.id) co_return;
+  auto verdict = co_await runs_.keep_word(run);
+  co_await send(stream, verdict.type, 0, verdict.body);
 }
 
 }  // namespace vnvme::daemon

@@ -36,11 +36,10 @@ class SmapiServer {
   Task<void> send_error(Stream& stream, Error error, std::string method);
 
   Executor executor_;
-  smapi::Handler& handler_;
   SmapiLimits limits_;
   PeerPolicy may_;
-  std::size_t body_bytes_ = 0;
-  std::vector<Stream*> reading_;  // no complete call yet
+  std::size_t incoming_bytes_ = 0;  // of bodies being read
+  std::vector<Stream*> reading_;    // no complete call yet
   RequestRuns runs_;
   Listener listener_;
 };
