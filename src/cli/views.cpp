@@ -1,0 +1,280 @@
+#include "cli/views.hpp"
+
+#include "cli/fields.hpp"
+#include "cli/table.hpp"
+#include "core/text.hpp"
+
+namespace vnvme::cli {
+namespace {
+
+Style state_style(const std::string& state) {
+  if (state == "ready" || state == "active" || state == "attached" || state == "online") return Style::good;
+  if (state == "trash" || state == "creating" || state == "releasing" || state == "configuring")
+    return Style::warning;
+  return state == "offline" ? Style::bad : Style::plain;
+}
+
+std::string table_or(const Table& table, const Terminal& terminal, std::string_view otherwise) {
+  return table.empty() ? std::string(otherwise) : table.render(terminal);
+}
+
+std::string words_of(const Json& object, std::string_view name) {
+  const Json* list = member(object, name);
+  std::string out;
+  if (list == nullptr || !list->is_array()) return out;
+  for (const Json& v : *list)
+    if (v.is_string()) out += (out.empty() ? "" : ", ") + v.get<std::string>();
+  return out;
+}
+
+Cell drive_use(const Json& d) {
+  std::string by = word(d, "used_by");
+  if (yes(d, "claimed")) return {by.empty() ? "in use" : "used by " + by, Style::plain};
+  if (yes(d, "takeable")) return {"free", Style::good};
+  std::string reason = word(d, "reason");
+  return {reason.empty() ? "cannot be taken" : reason, Style::warning};
+}
+
+}  // namespace
+
+std::string show_dpus(const Json& answer, const Terminal& terminal) {
+  Table table({{"DPU", false, 8},
+               {"STATE"},
+               {"FAMILY"},
+               {"VERSION", false, 8, 1},
+               {"SESSIONS", true, 0, 2},
+               {"TROUBLE", false, 16}});
+  for (const Json& d : rows(answer, "dpus")) {
+    bool up = yes(d, "connected");
+    table.add({word(d, "dpu"),
+               {up ? "connected" : "lost", up ? Style::good : Style::bad},
+               word(d, "family"),
+               word(d, "version"),
+               word(d, "generation"),
+               {word(d, "trouble"), Style::warning}});
+  }
+  return table_or(table, terminal,
+                  "No DPU is configured. Name one in /etc/vnvme/vnvmed.json, for example\n"
+                  "  {\"dpus\": [{\"name\": \"dpu0\", \"uri\": \"tcp:192.168.100.2:5260\"}]}\n"
+                  "then: systemctl restart vnvmed\n");
+}
+
+std::string show_drives(const Json& answer, const Terminal& terminal) {
+  Table table({{"DPU", false, 4, 3},
+               {"DRIVE", false, 8},
+               {"SIZE", true},
+               {"MODEL", false, 8, 2},
+               {"SERIAL", false, 8, 1},
+               {"USE", false, 12}});
+  for (const Json& d : rows(answer, "drives"))
+    table.add({word(d, "dpu"),
+               {word(d, "name"), Style::bold},
+               size_word(d, "size"),
+               word(d, "model"),
+               word(d, "serial"),
+               drive_use(d)});
+  return table_or(table, terminal, "No DPU has a drive. `vnvme dpu` shows whether they are connected.\n");
+}
+
+std::string show_pools(const Json& answer, const Terminal& terminal) {
+  Table table({{"DPU", false, 4, 4},
+               {"POOL", false, 10},
+               {"ON", false, 8, 2},
+               {"RAID", false, 6, 3},
+               {"SIZE", true},
+               {"FREE", true},
+               {"USED", true},
+               {"VOLUMES", true, 0, 1},
+               {"SR", false, 8}});
+  for (const Json& p : rows(answer, "pools")) {
+    auto total = number(p, "total"), free = number(p, "free");
+    double used =
+        total > 0 && free <= total ? static_cast<double>(total - free) / static_cast<double>(total) : 0;
+    auto percent = static_cast<int>(used * 100 + 0.5);
+    std::string raid = word(p, "raid"), state = word(p, "raid_state");
+    if (!raid.empty() && !state.empty()) raid += " " + state;
+    if (auto rebuild = word(p, "rebuild_percent"); !rebuild.empty()) raid += ", rebuilt to " + rebuild + " %";
+    bool foreign = yes(p, "foreign");
+    table.add({word(p, "dpu"),
+               {word(p, "name"), Style::bold},
+               word(p, "drive"),
+               {raid, state.empty() || state == "online" ? Style::plain : Style::bad},
+               size_word(p, "total"),
+               size_word(p, "free"),
+               {std::to_string(percent) + " %", percent >= 95   ? Style::bad
+                                                : percent >= 80 ? Style::warning
+                                                                : Style::plain},
+               word(p, "volumes"),
+               foreign ? Cell("not ours", Style::dim) : Cell(word(p, "sr"))});
+  }
+  return table_or(
+      table, terminal,
+      "No pools. A pool is made by\n"
+      "  xe sr-create type=vnvme name-label=NAME device-config:dpu=DPU device-config:drives=DRIVE\n"
+      "`vnvme drives` lists the drives that can be taken.\n");
+}
+
+std::string show_volumes(const Json& answer, const Terminal& terminal) {
+  Table table({{"NAME", false, 12},
+               {"VOLUME", false, 8, 2},
+               {"KIND", false, 0, 5},
+               {"SIZE", true},
+               {"USED", true, 0, 3},
+               {"STATE"},
+               {"FUNCTION", false, 12, 1},
+               {"OWNER", false, 11},
+               {"SR", false, 8, 6},
+               {"NAME ON THE DPU", false, 12, 7}});
+  for (const Json& v : rows(answer, "volumes")) {
+    std::string state = word(v, "state"), owner = owner_word(word(v, "owner"));
+    if (!owner.empty() && yes(v, "read_only")) owner += " (ro)";
+    table.add({{word(v, "name"), Style::bold},
+               word(v, "volume"),
+               word(v, "kind"),
+               size_word(v, "size"),
+               size_word(v, "allocated"),
+               {state, state_style(state)},
+               function_word(v),
+               owner,
+               word(v, "sr"),
+               {word(v, "dpu_name"), Style::dim}});
+  }
+  return table_or(table, terminal,
+                  "No volumes. Make one with\n"
+                  "  xe vdi-create sr-uuid=SR name-label=NAME virtual-size=20GiB\n");
+}
+
+std::string show_functions(const Json& answer, const Terminal& terminal) {
+  Table table({{"DPU", false, 4, 5},
+               {"BDF"},
+               {"FUNCTION", false, 10, 2},
+               {"SERIAL", false, 10, 3},
+               {"KIND", false, 0, 4},
+               {"DRIVER", false, 0, 1},
+               {"STATE"},
+               {"NS", true},
+               {"RESERVED FOR", false, 8}});
+  for (const Json& f : rows(answer, "functions")) {
+    Cell state = yes(f, "foreign") ? Cell("not ours", Style::dim)
+                 : yes(f, "ready") ? Cell("ready", Style::good)
+                                   : Cell("not ready", Style::warning);
+    const Json* spaces = member(f, "namespaces");
+    std::string count =
+        spaces != nullptr && spaces->is_array() ? std::to_string(spaces->size()) : word(f, "namespaces");
+    std::string reserved = word(f, "reserved_for");
+    table.add({word(f, "dpu"),
+               {word(f, "bdf").empty() ? "-" : word(f, "bdf"), Style::bold},
+               word(f, "function"),
+               word(f, "serial"),
+               word(f, "kind"),
+               word(f, "driver"),
+               state,
+               count,
+               owner_word(reserved)});
+  }
+  return table_or(table, terminal, "No functions. `vnvme dpu` shows whether a DPU is connected.\n");
+}
+
+std::string show_attachments(const Json& answer, const Terminal& terminal) {
+  Table table({{"NAME", false, 12},
+               {"VOLUME", false, 8, 3},
+               {"OWNER", false, 11},
+               {"DOMAINS", false, 6, 2},
+               {"FUNCTION", false, 12},
+               {"NSID", true},
+               {"MODE"},
+               {"STATE"},
+               {"DEVICE", false, 8, 1}});
+  for (const Json& a : rows(answer, "attachments")) {
+    std::string state = word(a, "state"), domains = words_of(a, "domains");
+    table.add({{word(a, "name"), Style::bold},
+               word(a, "volume"),
+               owner_word(word(a, "owner")),
+               domains.empty() ? word(a, "domains") : domains,
+               function_word(a),
+               word(a, "nsid"),
+               word(a, "mode"),
+               {state, state_style(state)},
+               word(a, "device")});
+  }
+  return table_or(table, terminal, "Nothing is attached.\n");
+}
+
+std::string show_events(const Json& answer, const Terminal& terminal) {
+  Table table({{"TIME"}, {"LEVEL"}, {"ABOUT", false, 10, 1}, {"WHAT", false, 20}});
+  for (const Json& e : rows(answer, "events")) {
+    std::string level = word(e, "level");
+    Style style = level == "error" ? Style::bad : level == "warning" ? Style::warning : Style::dim;
+    table.add({{clock_time(integer_of(e, "wall_ms").value_or(0)), Style::dim},
+               {level, style},
+               word(e, "object"),
+               word(e, "text")});
+  }
+  return table.empty() ? "" : table.render(terminal, false);
+}
+
+std::string show_doctor(const Json& answer, const Terminal& terminal) {
+  std::string out;
+  std::size_t warnings = 0, problems = 0;
+  for (const Json& c : rows(answer, "checks")) {
+    std::string state = word(c, "state");
+    bool problem = state != "ok" && state != "warning";
+    warnings += state == "warning" ? 1 : 0;
+    problems += problem ? 1 : 0;
+    std::string mark = problem              ? (terminal.utf8 ? "✘" : "X")
+                       : state == "warning" ? "!"
+                                            : (terminal.utf8 ? "✔" : "+");
+    Style style = problem ? Style::bad : state == "warning" ? Style::warning : Style::good;
+    out += paint(terminal, style, mark) + " " + paint(terminal, Style::bold, printable(word(c, "check"), 80));
+    if (auto text = word(c, "text"); !text.empty()) out += ": " + printable(text, 2000);
+    out += "\n";
+    if (auto repair = word(c, "repair"); state != "ok" && !repair.empty())
+      out += "    repair: " + printable(repair, 2000) + "\n";
+  }
+  if (problems + warnings == 0) return out + paint(terminal, Style::good, "Nothing is wrong.") + "\n";
+  return out +
+         paint(terminal, problems > 0 ? Style::bad : Style::warning,
+               plural(problems, "problem", "problems") + ", " + plural(warnings, "warning", "warnings")) +
+         "\n";
+}
+
+bool has_problem(const Json& answer) {
+  for (const Json& c : rows(answer, "checks")) {
+    std::string state = word(c, "state");
+    if (state != "ok" && state != "warning") return true;
+  }
+  return false;
+}
+
+std::string show_reserved(const Json& answer, const Terminal&) {
+  std::string bdf = word(answer, "bdf");
+  return "Reserved function " + printable(word(answer, "function"), 200) +
+         (bdf.empty() ? "" : " at " + printable(bdf, 40)) +
+         (word(answer, "serial").empty() ? "" : ", serial " + printable(word(answer, "serial"), 40)) + ".\n";
+}
+
+std::string show_unreserved(const Json&, const Terminal&) {
+  return "The function is free again.\n";
+}
+
+std::string show_adopted(const Json& answer, const Terminal&) {
+  std::string out = "Adopted SR " + printable(word(answer, "sr"), 64) + " with " +
+                    plural(number(answer, "volumes"), "volume", "volumes") + ".\n";
+  auto missing = number(answer, "missing_names");
+  if (const Json* list = member(answer, "missing_names"); list != nullptr && list->is_array())
+    missing = list->size();
+  if (missing > 0)
+    out += plural(missing, "volume has", "volumes have") +
+           " no name yet. XAPI's scan is refused until names are back; to go on without them:\n"
+           "  vnvme adopt DPU POOL --accept-missing\n";
+  return out;
+}
+
+std::string show_retried(const Json& answer, const Terminal&) {
+  const Json* count = member(answer, "retried");
+  return count == nullptr
+             ? "Trying again now.\n"
+             : "Trying again now: " + plural(number(answer, "retried"), "operation", "operations") + ".\n";
+}
+
+}  // namespace vnvme::cli
