@@ -184,12 +184,13 @@ class StatusView {
       if (word(v, "sr") == sr) mine.push_back(&v);
     // those in use first, else as the daemon lists them
     std::stable_partition(mine.begin(), mine.end(), [](const Json* v) { return !word(*v, "owner").empty(); });
-    Table table({{"", false, 10},
+    Table table({{"", false, 14},
                  {"", true},
+                 {"", false, 0, 3},
                  {"", false, 0, 2},
                  {"", false, 0, 1},
-                 {"", false, 14},
-                 {"", false, 14}});
+                 {"", false, 0, 4},
+                 {"", false, 13}});
     std::string arrow = t_.utf8 ? "→ " : "-> ";
     for (std::size_t i = 0; i < std::min(mine.size(), kVolumesShown); ++i) {
       const Json& v = *mine[i];
@@ -203,12 +204,13 @@ class StatusView {
         continue;
       }
       const Json* a = attachment_of(word(v, "volume"));
-      std::string nsid = a != nullptr && !word(*a, "nsid").empty() ? " ns " + word(*a, "nsid") : "";
+      std::string nsid = a != nullptr && !word(*a, "nsid").empty() ? "ns " + word(*a, "nsid") : "";
       table.add({{name, Style::bold},
                  size_word(v, "size"),
                  what,
                  yes(v, "read_only") ? "ro" : "rw",
-                 arrow + function_word(v) + nsid,
+                 arrow + function_word(v),
+                 nsid,
                  {arrow + owner_word(owner), Style::good}});
     }
     for (std::string& text : table.lines(t_, false, 6)) node.below.push_back({std::move(text), {}});

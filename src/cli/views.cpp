@@ -27,6 +27,17 @@ std::string words_of(const Json& object, std::string_view name) {
   return out;
 }
 
+// A volume may be without a name; its id is always there.
+Cell named(const Json& volume) {
+  std::string name = word(volume, "name");
+  return name.empty() ? Cell(word(volume, "volume"), Style::dim) : Cell(name, Style::bold);
+}
+
+// Reservations name the VM alone, attachments say "vm:" too.
+std::string vm_word(const std::string& owner) {
+  return owner.empty() || owner.starts_with("vm:") || owner == "dom0" ? owner_word(owner) : "VM " + owner;
+}
+
 Cell drive_use(const Json& d) {
   std::string by = word(d, "used_by");
   if (yes(d, "claimed")) return {by.empty() ? "in use" : "used by " + by, Style::plain};
@@ -60,12 +71,12 @@ std::string show_dpus(const Json& answer, const Terminal& terminal) {
 }
 
 std::string show_drives(const Json& answer, const Terminal& terminal) {
-  Table table({{"DPU", false, 4, 3},
-               {"DRIVE", false, 8},
+  Table table({{"DPU", false, 0, 3},
+               {"DRIVE", false, 12},
                {"SIZE", true},
-               {"MODEL", false, 8, 2},
-               {"SERIAL", false, 8, 1},
-               {"USE", false, 12}});
+               {"MODEL", false, 12, 2},
+               {"SERIAL", false, 0, 1},
+               {"USE", false, 16}});
   for (const Json& d : rows(answer, "drives"))
     table.add({word(d, "dpu"),
                {word(d, "name"), Style::bold},
@@ -77,15 +88,15 @@ std::string show_drives(const Json& answer, const Terminal& terminal) {
 }
 
 std::string show_pools(const Json& answer, const Terminal& terminal) {
-  Table table({{"DPU", false, 4, 4},
-               {"POOL", false, 10},
-               {"ON", false, 8, 2},
-               {"RAID", false, 6, 3},
+  Table table({{"DPU", false, 0, 4},
+               {"POOL", false, 12},
+               {"ON", false, 0, 2},
+               {"RAID", false, 14, 3},
                {"SIZE", true},
                {"FREE", true},
                {"USED", true},
                {"VOLUMES", true, 0, 1},
-               {"SR", false, 8}});
+               {"SR", false, 0, 5}});
   for (const Json& p : rows(answer, "pools")) {
     auto total = number(p, "total"), free = number(p, "free");
     double used =
@@ -115,20 +126,20 @@ std::string show_pools(const Json& answer, const Terminal& terminal) {
 }
 
 std::string show_volumes(const Json& answer, const Terminal& terminal) {
-  Table table({{"NAME", false, 12},
-               {"VOLUME", false, 8, 2},
+  Table table({{"NAME", false, 16},
+               {"VOLUME", false, 0, 4},
                {"KIND", false, 0, 5},
                {"SIZE", true},
                {"USED", true, 0, 3},
                {"STATE"},
-               {"FUNCTION", false, 12, 1},
+               {"FUNCTION", false, 0, 1},
                {"OWNER", false, 11},
-               {"SR", false, 8, 6},
-               {"NAME ON THE DPU", false, 12, 7}});
+               {"SR", false, 0, 6},
+               {"NAME ON THE DPU", false, 0, 7}});
   for (const Json& v : rows(answer, "volumes")) {
     std::string state = word(v, "state"), owner = owner_word(word(v, "owner"));
     if (!owner.empty() && yes(v, "read_only")) owner += " (ro)";
-    table.add({{word(v, "name"), Style::bold},
+    table.add({named(v),
                word(v, "volume"),
                word(v, "kind"),
                size_word(v, "size"),
@@ -145,15 +156,15 @@ std::string show_volumes(const Json& answer, const Terminal& terminal) {
 }
 
 std::string show_functions(const Json& answer, const Terminal& terminal) {
-  Table table({{"DPU", false, 4, 5},
+  Table table({{"DPU", false, 0, 5},
                {"BDF"},
-               {"FUNCTION", false, 10, 2},
-               {"SERIAL", false, 10, 3},
+               {"FUNCTION", false, 0, 2},
+               {"SERIAL", false, 0, 3},
                {"KIND", false, 0, 4},
                {"DRIVER", false, 0, 1},
                {"STATE"},
                {"NS", true},
-               {"RESERVED FOR", false, 8}});
+               {"RESERVED FOR", false, 12}});
   for (const Json& f : rows(answer, "functions")) {
     Cell state = yes(f, "foreign") ? Cell("not ours", Style::dim)
                  : yes(f, "ready") ? Cell("ready", Style::good)
@@ -170,24 +181,24 @@ std::string show_functions(const Json& answer, const Terminal& terminal) {
                word(f, "driver"),
                state,
                count,
-               owner_word(reserved)});
+               vm_word(reserved)});
   }
   return table_or(table, terminal, "No functions. `vnvme dpu` shows whether a DPU is connected.\n");
 }
 
 std::string show_attachments(const Json& answer, const Terminal& terminal) {
-  Table table({{"NAME", false, 12},
-               {"VOLUME", false, 8, 3},
+  Table table({{"NAME", false, 16},
+               {"VOLUME", false, 0, 4},
                {"OWNER", false, 11},
-               {"DOMAINS", false, 6, 2},
-               {"FUNCTION", false, 12},
+               {"DOMAINS", false, 8, 3},
+               {"FUNCTION", false, 0, 1},
                {"NSID", true},
                {"MODE"},
-               {"STATE"},
-               {"DEVICE", false, 8, 1}});
+               {"STATE", false, 0, 2},
+               {"DEVICE", false, 0, 1}});
   for (const Json& a : rows(answer, "attachments")) {
     std::string state = word(a, "state"), domains = words_of(a, "domains");
-    table.add({{word(a, "name"), Style::bold},
+    table.add({named(a),
                word(a, "volume"),
                owner_word(word(a, "owner")),
                domains.empty() ? word(a, "domains") : domains,
