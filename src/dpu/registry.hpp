@@ -1,0 +1,34 @@
+// Which implementation serves a DPU's address. The scheme names the family:
+//   unix:/path, tcp:IPV4:PORT, tcp:[IPV6]:PORT   an SPDK target (with SNAP-4 functions where it has them)
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "vnvme/dpu.hpp"
+#include "vnvme/result.hpp"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace vnvme::dpu {
+
+struct Options {
+  std::string uri;
+  // Of each new lvol, applied when it is deleted: "unmap", "write_zeroes", "none"; empty: the target's
+  // default.
+  std::string clear_method;
+  // Where functions listen that are NVMe-oF subsystems: "tcp:127.0.0.1:4420"; empty: nowhere.
+  std::string listener;
+  // Pauses between attempts to connect.
+  MonoClock::duration retry_first = std::chrono::milliseconds(50);
+  MonoClock::duration retry_most = std::chrono::seconds(5);
+};
+
+// Connects by itself, and again whenever the connection is lost; use wait_generation(). The io_context
+// outlives the result; shutdown() (or the destructor) ends everything. Errc::invalid_argument: no such scheme
+// or option.
+Result<std::unique_ptr<Dpu>> make_dpu(boost::asio::io_context& io, const Options& options);
+
+}  // namespace vnvme::dpu

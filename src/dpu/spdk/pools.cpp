@@ -1,0 +1,153 @@
+// SpdkDpu: drives, RAIDs, pools.
+#include <algorithm>
+
+#include "dpu/spdk/spdk_dpu.hpp"
+
+namespace vnvme::dpu::spdk {
+namespace {
+
+// Drives are claimed by RAIDs and stores: making and deleting those excludes one another.
+const std::string kDriveLane = "drives";
+
+Drive drive_of(const Bdev& bdev) {
+  Drive d;
+  d.name = bdev.name;
+  d.model = bdev.model.empty() ? bdev.product : bdev.model;
+  d.serial = bdev.serial;
+  d.size = bdev.size;
+  d.block_size = bdev.block_size;
+  d.claimed = bdev.claimed;
+  d.volatile_data = bdev.product == "Malloc disk" || bdev.product == "Null disk";
+  return d;
+}
+
+Error of_name(Errc code, const Target& target, std::string step, std::string text) {
+  Error error{.code = code, .text = std::move(text)};
+  error.step = std::move(step);
+  error.peer = target.endpoint();
+  return error;
+}
+
+// Which volumes have no children left: those can go first. Names are unique inside one pool.
+std::vector<DpuVolume> leaves(const std::vector<DpuVolume>& volumes) {
+  std::vector<DpuVolume> out;
+  for (const auto& v : volumes) {
+    bool parent =
+        std::any_of(volumes.begin(), volumes.end(), [&v](const DpuVolume& o) { return o.parent == v.name; });
+    if (!parent) out.push_back(v);
+  }
+  return out;
+}
+
+}  // namespace
+
+Task<Result<std::vector<Drive>>> SpdkDpu::list_drives(Deadline deadline) {
+  auto bdevs = co_await list_bdevs(target_, deadline);
+  if (!bdevs) co_return fail(std::move(bdevs.error()));
+  auto pools = co_await get_lvstores(target_, deadline);
+  if (!pools) co_return fail(std::move(pools.error()));
+  auto raids = co_await get_raids(target_, deadline);
+  if (!raids) co_return fail(std::move(raids.error()));
+  std::map<std::string, std::string> used;
+  for (const auto& raid : *raids)
+    for (const auto& name : raid.drives) used[name] = raid.name;
+  for (const auto& pool : *pools) used[pool.drive] = pool.name;
+  std::vector<Drive> drives;
+  for (const auto& bdev : *bdevs) {
+    if (bdev.lvol) continue;
+    auto drive = drive_of(bdev);
+    if (auto user = used.find(drive.name); user != used.end()) {
+      drive.used_by = user->second;
+      drive.claimed = true;
+    }
+    drives.push_back(std::move(drive));
+  }
+  co_return drives;
+}
+
+Task<Result<std::vector<Raid>>> SpdkDpu::list_raids(Deadline deadline) {
+  co_return co_await get_raids(target_, deadline);
+}
+
+Task<Result<void>> SpdkDpu::create_raid(CreateRaid want, Deadline deadline) {
+  if (want.name.empty() || want.drives.empty())
+    co_return fail(Errc::invalid_argument, "a RAID needs a name and drives");
+  auto lane = co_await target_.lane(kDriveLane, "creating RAID " + want.name, deadline);
+  if (!lane) co_return fail(std::move(lane.error()));
+  auto bdevs = co_await list_bdevs(target_, deadline);
+  if (!bdevs) co_return fail(std::move(bdevs.error()));
+  // With a missing base SPDK answers `true` and waits for it without end.
+  for (const auto& name : want.drives) {
+    auto is = [&name](const Bdev& b) { return b.name == name; };
+    if (std::none_of(bdevs->begin(), bdevs->end(), is))
+      co_return fail(
+          of_name(Errc::not_found, target_, "bdev_raid_create", "the DPU has no drive \"" + name + "\""));
+  }
+  co_return co_await spdk::create_raid(target_, std::move(want), std::move(*lane), deadline);
+}
+
+Task<Result<void>> SpdkDpu::delete_raid(std::string name, Deadline deadline) {
+  auto lane = co_await target_.lane(kDriveLane, "deleting RAID " + name, deadline);
+  if (!lane) co_return fail(std::move(lane.error()));
+  // The pool above would vanish with all its volumes, without a word.
+  auto pools = co_await get_lvstores(target_, deadline);
+  if (!pools) co_return fail(std::move(pools.error()));
+  for (const auto& pool : *pools)
+    if (pool.drive == name)
+      co_return fail(of_name(Errc::in_use, target_, "bdev_raid_delete",
+                             "RAID \"" + name + "\" carries pool \"" + pool.name + "\""));
+  co_return co_await spdk::delete_raid(target_, std::move(name), std::move(*lane), deadline);
+}
+
+Task<Result<void>> SpdkDpu::settle(Deadline deadline) {
+  co_return co_await wait_for_examine(target_, deadline);
+}
+
+Task<Result<std::vector<Pool>>> SpdkDpu::list_pools(Deadline deadline) {
+  co_return co_await get_lvstores(target_, deadline);
+}
+
+Task<Result<PoolId>> SpdkDpu::create_pool(CreatePool want, Deadline deadline) {
+  auto name = check_lvol_name(want.name);
+  if (!name) co_return fail(std::move(name.error()));
+  if (want.name.find('/') != std::string::npos)
+    co_return fail(Errc::invalid_argument,
+                   "a pool's name must not have a \"/\": volumes are called pool/volume");
+  auto lane = co_await target_.lane(kDriveLane, "creating pool " + want.name, deadline);
+  if (!lane) co_return fail(std::move(lane.error()));
+  co_return co_await create_lvstore(target_, std::move(want), std::move(*lane), deadline);
+}
+
+// v23.01 was seen to die when a store with snapshots and clones was deleted whole: there volumes go first.
+Task<Result<void>> SpdkDpu::empty_pool(PoolId pool, Keep lane, Deadline deadline) {
+  while (true) {
+    auto volumes = co_await list_volumes(pool, deadline);
+    if (!volumes) co_return fail(std::move(volumes.error()));
+    if (volumes->empty()) co_return Result<void>();
+    auto first = leaves(*volumes);
+    if (first.empty())
+      co_return fail(Errc::conflict, "the volumes of pool " + pool.str() + " depend on each other in a ring");
+    for (const auto& volume : first) {
+      auto gone = co_await simple_lvol(target_, "bdev_lvol_delete", volume.id, lane, deadline);
+      if (!gone) co_return fail(std::move(gone.error()));
+    }
+  }
+}
+
+Task<Result<void>> SpdkDpu::delete_pool(PoolId pool, Deadline deadline) {
+  auto drives = co_await target_.lane(kDriveLane, "deleting pool " + pool.str(), deadline);
+  if (!drives) co_return fail(std::move(drives.error()));
+  auto lane = co_await pool_lane(pool, "deleting the pool", deadline);
+  if (!lane) co_return fail(std::move(lane.error()));
+  if (!target_.dialect().lvol_listing) {
+    auto empty = co_await empty_pool(pool, *lane, deadline);
+    if (!empty) {
+      empty.error().outcome = Outcome::unknown;  // some of its volumes may be gone
+      if (empty.error().code == Errc::not_found) empty.error().outcome = Outcome::not_done;
+      co_return empty;
+    }
+  }
+  co_return co_await delete_lvstore(target_, pool, *lane, deadline);
+}
+
+}  // namespace vnvme::dpu::spdk

@@ -1,0 +1,63 @@
+// One SPDK target: calls with a deadline, an outcome and an error text that
+// names step, object, peer and elapsed time. Reads and mutations have a
+// connection each, so that a long mutation never blocks a listing.
+#pragma once
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "dpu/spdk/dialect.hpp"
+#include "rpc/asio/client.hpp"
+#include "rpc/asio/lanes.hpp"
+
+namespace vnvme::dpu::spdk {
+
+using Params = nlohmann::json;  // an object; null: no params member at all
+using rpc::Keep;
+
+inline constexpr auto kShortCall = std::chrono::seconds(10);
+inline constexpr auto kListCall = std::chrono::seconds(30);
+// For calls that end only when the work is done: the caller's own deadline counts.
+inline constexpr auto kLongCall = std::chrono::hours(24);
+
+struct Step {
+  std::string method;
+  Params params = nullptr;
+  std::string object;  // what it is about, for the error text
+  MonoClock::duration cap = kShortCall;
+};
+
+class Target {
+ public:
+  Target(boost::asio::io_context& io, std::unique_ptr<rpc::Connector> connector,
+         rpc::Client::Options options);
+
+  // Read only. An Error is complete: classified, with step and peer.
+  Task<Result<rpc::Answer>> read(Step step, Deadline deadline);
+  // Changes something; `lane` must be what lane() gave, and is held until the target has answered.
+  Task<Result<rpc::Answer>> change(Step step, Keep lane, Deadline deadline);
+  // The same for calls whose result is `true`.
+  Task<Result<void>> change_true(Step step, Keep lane, Deadline deadline);
+  // The lane of one lvol store, or of the functions. `busy` names the holder.
+  Task<Result<Keep>> lane(std::string name, std::string what, Deadline deadline);
+
+  [[nodiscard]] const Dialect& dialect() const { return dialect_; }
+  [[nodiscard]] Dialect& dialect() { return dialect_; }
+  [[nodiscard]] const std::string& endpoint() const { return client_.endpoint(); }
+  rpc::Client& client() { return client_; }
+  [[nodiscard]] const rpc::Client& client() const { return client_; }
+  // Begins to connect. Each session asks rpc_get_methods and spdk_get_version first.
+  void start();
+
+  // Puts step, object and peer into an error that came from decoding an answer.
+  Error unreadable(const Step& step, Error error, Outcome outcome) const;
+
+ private:
+  Task<Result<void>> probe(Deadline deadline);
+  Result<rpc::Answer> judge(const Step& step, Result<rpc::Answer> answer, MonoClock::time_point began) const;
+  rpc::Client client_;
+  rpc::Lanes lanes_;
+  Dialect dialect_;
+};
+
+}  // namespace vnvme::dpu::spdk

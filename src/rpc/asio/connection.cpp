@@ -1,0 +1,175 @@
+#include "rpc/asio/connection.hpp"
+
+#include <array>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "core/json.hpp"
+#include "core/log.hpp"
+
+namespace vnvme::rpc {
+namespace {
+namespace asio = boost::asio;
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+}  // namespace
+
+// Takes the waiter out again however the caller's coroutine ends, be it that its frame is destroyed.
+class Connection::Registration {
+ public:
+  Registration(Connection& connection, std::uint64_t id, Waiter& waiter) : connection_(connection), id_(id) {
+    connection_.waiters_[id] = &waiter;
+  }
+  ~Registration() {
+    connection_.waiters_.erase(id_);
+    connection_.multiplexer_.abandon(id_, Error{.code = Errc::cancelled, .text = "the caller went away"});
+    if (!connection_.multiplexer_.is_abandoned(id_)) connection_.kept_.erase(id_);
+  }
+  Registration(const Registration&) = delete;
+  Registration& operator=(const Registration&) = delete;
+
+ private:
+  Connection& connection_;
+  std::uint64_t id_;
+};
+
+Connection::Connection(asio::io_context& io, std::unique_ptr<Stream> stream, Options options)
+    : io_(io),
+      stream_(std::move(stream)),
+      options_(options),
+      multiplexer_(options.multiplexer),
+      scanner_(options.scan),
+      writer_(io) {}
+
+void Connection::start(std::function<void()> on_closed) {
+  on_closed_ = std::move(on_closed);
+  auto self = shared_from_this();
+  asio::co_spawn(
+      io_, [self]() { return read_loop(self); }, asio::detached);
+  asio::co_spawn(
+      io_, [self]() { return write_loop(self); }, asio::detached);
+}
+
+Task<Result<Answer>> Connection::call(std::string method, Json params, Deadline deadline, Keep keep) {
+  auto self = shared_from_this();
+  if (!open_) {
+    Error why = why_closed_;
+    why.outcome = Outcome::not_done;
+    co_return fail(std::move(why));
+  }
+  if (deadline.passed()) co_return fail(Errc::timeout, "the deadline passed before it could be sent");
+  auto id = multiplexer_.submit(method, params, deadline.at());
+  if (!id) co_return fail(std::move(id.error()));
+  Waiter waiter{Timer(io_, deadline.at()), std::nullopt};
+  if (keep) kept_[*id] = std::move(keep);
+  Registration registration(*this, *id, waiter);
+  writer_.cancel();
+  co_await waiter.timer.async_wait(kAwait);
+  if (!waiter.answer && deadline.passed()) {
+    finish_all(multiplexer_.expire(MonoClock::now()));
+    check_missed();
+  }
+  if (!waiter.answer) {
+    auto finished =
+        multiplexer_.abandon(*id, Error{.code = Errc::cancelled, .text = "given up by the caller"});
+    if (finished) finish(std::move(*finished));
+  }
+  if (!waiter.answer) co_return fail(Errc::internal, "a request without an end", Outcome::unknown);
+  co_return std::move(*waiter.answer);
+}
+
+void Connection::finish(Finished finished) {
+  if (!multiplexer_.is_abandoned(finished.id)) kept_.erase(finished.id);
+  auto waiter = waiters_.find(finished.id);
+  if (waiter == waiters_.end()) return;
+  waiter->second->answer = std::move(finished.answer);
+  waiter->second->timer.cancel();
+}
+
+void Connection::finish_all(std::vector<Finished> all) {
+  for (auto& finished : all) finish(std::move(finished));
+}
+
+void Connection::check_missed() {
+  if (!open_) return;
+  if (multiplexer_.missed_in_a_row() + noted_ >= options_.missed_deadlines)
+    close(
+        Error{.code = Errc::unreachable,
+              .text = "the DPU missed " + std::to_string(options_.missed_deadlines) + " deadlines in a row"});
+  else if (multiplexer_.exhausted())
+    close(Error{.code = Errc::unreachable, .text = "the DPU owes too many answers"});
+}
+
+void Connection::note_missed() {
+  if (!multiplexer_.owed()) return;  // the holder is at work, not lost
+  ++noted_;
+  check_missed();
+}
+
+void Connection::close(Error why) {
+  if (!open_) return;
+  open_ = false;
+  why_closed_ = std::move(why);
+  stream_->close();
+  writer_.cancel();
+  finish_all(multiplexer_.close(why_closed_));
+  kept_.clear();
+  // The owner is told after our own state is whole.
+  auto tell = std::move(on_closed_);
+  on_closed_ = nullptr;
+  if (tell) tell();
+}
+
+Result<void> Connection::take(std::string_view bytes) {
+  scanner_.feed(bytes);
+  while (true) {
+    auto frame = scanner_.next();
+    if (!frame) return fail(frame.error());
+    if (!*frame) return {};
+    std::uint64_t late = 0;
+    auto finished = multiplexer_.answer(std::move(**frame), &late);
+    if (!finished) return fail(finished.error());
+    noted_ = 0;
+    if (late != 0) {
+      kept_.erase(late);
+      log::warning("an answer came after its deadline", {{"id", late}});
+    }
+    if (*finished) finish(std::move(**finished));
+    writer_.cancel();  // there is room for one more in flight
+  }
+}
+
+Task<void> Connection::read_loop(std::shared_ptr<Connection> self) {
+  std::vector<char> buffer(64u << 10);
+  while (self->open_) {
+    auto n = co_await self->stream_->read_some(std::span<char>(buffer));
+    if (!self->open_) co_return;
+    if (!n) {
+      self->close(std::move(n.error()));
+      co_return;
+    }
+    auto taken = self->take(std::string_view(buffer.data(), *n));
+    if (!taken) self->close(std::move(taken.error()));
+  }
+}
+
+Task<void> Connection::write_loop(std::shared_ptr<Connection> self) {
+  while (self->open_) {
+    auto bytes = self->multiplexer_.stage();
+    if (bytes.empty()) {
+      self->writer_.expires_at(MonoClock::time_point::max());
+      co_await self->writer_.async_wait(kAwait);
+      continue;
+    }
+    auto n = co_await self->stream_->write_some(bytes);
+    if (!self->open_) co_return;
+    if (!n) {
+      self->close(std::move(n.error()));
+      co_return;
+    }
+    self->multiplexer_.wrote(*n);
+  }
+}
+
+}  // namespace vnvme::rpc
