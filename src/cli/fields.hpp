@@ -35,10 +35,18 @@ inline const Json& rows(const Json& answer, std::string_view name = "") {
 inline std::string owner_word(const std::string& owner) {
   return owner.starts_with("vm:") ? "VM " + owner.substr(3) : owner;
 }
-// Where the host sees it, or the DPU's own name of it while it does not.
+// Where the host sees it, or the DPU's own name of it while it does not; of an NQN only the part that
+// differs.
 inline std::string function_word(const Json& object) {
   std::string bdf = word(object, "bdf");
-  return bdf.empty() ? word(object, "function") : bdf;
+  if (!bdf.empty()) return bdf;
+  std::string id = word(object, "function");
+  return id.starts_with("nqn.") ? id.substr(id.rfind(':') + 1) : id;
+}
+// The name that the configuration gives a DPU; its address when it has none there.
+inline std::string dpu_word(const Json& dpu) {
+  std::string name = word(dpu, "name");
+  return name.empty() ? word(dpu, "dpu") : name;
 }
 
 }  // namespace vnvme::cli

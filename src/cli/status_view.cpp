@@ -73,7 +73,7 @@ class StatusView {
                            plural(number(p_.status, "volumes_total"), "volume", "volumes") + " attached";
     return line_of(t_, 0,
                    {{"vnvme " + word(p_.status, "version"), Style::bold},
-                    ready ? Cell("ready", Style::good) : Cell("not ready yet", Style::warning),
+                    ready ? Cell("ready", Style::good) : Cell("not all DPUs are ready", Style::warning),
                     "up " + duration(number(p_.status, "uptime_s")),
                     attached}) +
            "\n";
@@ -85,7 +85,7 @@ class StatusView {
     std::string trouble = word(d, "trouble");
     return paint(t_, up ? Style::good : Style::bad, dot) + " " +
            line_of(t_, 1,
-                   {{word(d, "dpu"), Style::bold},
+                   {{dpu_word(d), Style::bold},
                     word(d, "family") + " " + word(d, "version"),
                     up ? Cell("") : Cell(trouble.empty() ? "not connected" : trouble, Style::bad)}) +
            "\n";
@@ -114,8 +114,9 @@ class StatusView {
 
   Node sr_node(const Json& sr, const Json* pool) {
     std::string id = word(sr, "sr"), health = word(sr, "health"), state = word(sr, "state");
+    bool healthy = health == "Healthy" || health == "healthy";
     shown_.insert(id);
-    Style style = health == "Healthy" ? Style::good : health == "Recovering" ? Style::warning : Style::bad;
+    Style style = healthy ? Style::good : health == "Recovering" ? Style::warning : Style::bad;
     std::string reason = word(sr, "health_text");
     std::string name = word(sr, "name").empty() ? id : word(sr, "name");
     Node node{line_of(t_, 1,
@@ -124,7 +125,7 @@ class StatusView {
                        state == "ready" || state.empty() ? Cell("") : Cell(state, Style::warning),
                        yes(sr, "attached") ? Cell("") : Cell("not attached", Style::warning),
                        {health, style},
-                       health == "Healthy" && reason == "Healthy" ? "" : reason}),
+                       reason}),
               {}};
     node.below.push_back({usage(number(sr, "total"), number(sr, "free")), {}});
     if (pool != nullptr) node.below.push_back({pool_line(*pool), {}});
@@ -134,12 +135,11 @@ class StatusView {
 
   Node stray_pool(const Json& pool) {
     bool foreign = yes(pool, "foreign");
-    Node node{
-        line_of(t_, 1,
-                {{"pool " + word(pool, "name"), Style::bold},
-                 {foreign ? "not ours, left alone" : "no SR has it", Style::dim},
-                 foreign ? "" : "take it over: vnvme adopt " + word(pool, "dpu") + " " + word(pool, "pool")}),
-        {}};
+    Node node{line_of(t_, 1,
+                      {{"pool " + word(pool, "name"), Style::bold},
+                       {foreign ? "not ours, left alone" : "no SR has it", Style::dim},
+                       foreign ? "" : "introduce its SR to XAPI again, or see vnvme adopt --help"}),
+              {}};
     node.below.push_back({usage(number(pool, "total"), number(pool, "free")), {}});
     return node;
   }
@@ -178,6 +178,13 @@ class StatusView {
     return nullptr;
   }
 
+  // A volume's function as the host sees it, when the DPU's list tells.
+  std::string where(const Json& volume) {
+    for (const Json& f : rows(p_.functions))
+      if (word(f, "function") == word(volume, "function") && !word(f, "bdf").empty()) return word(f, "bdf");
+    return function_word(volume);
+  }
+
   void add_volumes(const std::string& sr, std::uint64_t known, Node& node) {
     std::vector<const Json*> mine;
     for (const Json& v : rows(p_.volumes))
@@ -209,7 +216,7 @@ class StatusView {
                  size_word(v, "size"),
                  what,
                  yes(v, "read_only") ? "ro" : "rw",
-                 arrow + function_word(v),
+                 arrow + where(v),
                  nsid,
                  {arrow + owner_word(owner), Style::good}});
     }
@@ -263,6 +270,24 @@ class StatusView {
     return line_of(t_, 1, {plural(all, "function:", "functions:") + " " + text});
   }
 
+  std::vector<Cell> wipe_cells(const Json& w) {
+    auto total = number(w, "total"), done = number(w, "done");
+    std::vector<Cell> cells{{"wiping", Style::warning}, word(w, "volume")};
+    if (number_of(w, "done")) {
+      double part = total > 0 ? static_cast<double>(done) / static_cast<double>(total) : 0;
+      cells.push_back({bar(t_, part, 12), Style::good});
+      cells.emplace_back(human(Bytes{done}) + " of " + human(Bytes{total}));
+    } else {
+      cells.emplace_back(human(Bytes{total}));
+    }
+    if (number_of(w, "rate")) cells.emplace_back(human(Bytes{number(w, "rate")}) + "/s");
+    if (number_of(w, "eta_s"))
+      cells.emplace_back(duration(number(w, "eta_s")) + " left");
+    else if (number_of(w, "since_ms"))
+      cells.emplace_back("for " + duration(number(w, "since_ms") / 1000));
+    return cells;
+  }
+
   // What goes on in the background, and what could not be shown.
   std::string work() {
     std::string out;
@@ -271,16 +296,7 @@ class StatusView {
       add({{word(b, "what"), Style::warning},
            word(b, "object"),
            "for " + duration(number(b, "since_ms") / 1000)});
-    for (const Json& w : rows(p_.status, "wipes")) {
-      auto total = number(w, "total"), done = number(w, "done");
-      double part = total > 0 ? static_cast<double>(done) / static_cast<double>(total) : 0;
-      add({{"wiping", Style::warning},
-           word(w, "volume"),
-           {bar(t_, part, 12), Style::good},
-           human(Bytes{done}) + " of " + human(Bytes{total}),
-           human(Bytes{number(w, "rate")}) + "/s",
-           number_of(w, "eta_s") ? duration(number(w, "eta_s")) + " left" : ""});
-    }
+    for (const Json& w : rows(p_.status, "wipes")) add(wipe_cells(w));
     if (auto n = number(p_.status, "intents"); n > 0)
       add({{plural(n, "operation is", "operations are") + " not finished", Style::warning}});
     if (auto n = number(p_.status, "queue"); n > 0)

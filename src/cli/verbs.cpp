@@ -31,8 +31,8 @@ const std::vector<Verb>& verbs() {
        "A drive that is free can be given to xe sr-create as device-config:drives. A drive that holds\n"
        "somebody's data is never taken without an explicit force for that one drive.",
        {},
-       {},
-       {"vnvme drives"},
+       {{"--look", "look", Takes::nothing, "also read the free drives, whether they hold data"}},
+       {"vnvme drives", "vnvme drives --look"},
        seconds(600),
        show_drives},
       {"pools",
@@ -48,7 +48,7 @@ const std::vector<Verb>& verbs() {
        "Volume ids are the VDI uuids of XAPI. A volume in state `trash` was destroyed and is being\n"
        "wiped; its space counts as used until that is done.",
        {},
-       {},
+       {{"--sr", "sr", Takes::text, "only those of that SR"}},
        {"vnvme volumes", "vnvme volumes --json | jq '.[] | select(.owner != \"\")'"},
        seconds(60),
        show_volumes},
@@ -105,24 +105,15 @@ const std::vector<Verb>& verbs() {
        seconds(120),
        show_unreserved},
       {"adopt",
-       "takes over a pool that the store does not know",
-       "After the loss of the state file: reads SR and volumes back from the DPU. Names and keys come\n"
-       "from their second copies; until all are back XAPI's scan is refused, because an empty name\n"
-       "would make XAPI forget its own. --accept-missing ends that: names that are lost stay lost.",
-       {{"DPU", "dpu", true}, {"POOL", "pool", true}},
-       {{"--accept-missing", "accept_missing", Takes::nothing,
-         "go on without the names that could not be found"}},
-       {"vnvme adopt dpu0 8d3c1f9e-7a44-4b6e-9c53-0d4a8f2b6c11"},
-       seconds(610),
-       show_adopted},
-      {"retry",
-       "tries now what waits in the background",
-       "Unfinished operations and queued detaches, without waiting for their next turn.",
-       {},
-       {},
-       {"vnvme retry"},
+       "accepts SRs that were rebuilt from the DPU after the loss of the state file",
+       "An SR whose records were lost is found again from its PBD, with its volumes and sizes. Names and\n"
+       "keys come from their second copies; until all are back XAPI's scan of it is refused, because an\n"
+       "empty name would make XAPI forget its own. Without options: shows what is missing.",
+       {{"SR", "sr", false}},
+       {{"--accept-missing", "accept_missing", Takes::nothing, "go on without what could not be found"}},
+       {"vnvme adopt", "vnvme adopt --accept-missing"},
        seconds(120),
-       show_retried},
+       show_adopted},
   };
   return all;
 }

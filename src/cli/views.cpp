@@ -11,7 +11,7 @@ Style state_style(const std::string& state) {
   if (state == "ready" || state == "active" || state == "attached" || state == "online") return Style::good;
   if (state == "trash" || state == "creating" || state == "releasing" || state == "configuring")
     return Style::warning;
-  return state == "offline" ? Style::bad : Style::plain;
+  return state == "offline" || state == "missing" ? Style::bad : Style::plain;
 }
 
 std::string table_or(const Table& table, const Terminal& terminal, std::string_view otherwise) {
@@ -41,7 +41,7 @@ std::string vm_word(const std::string& owner) {
 Cell drive_use(const Json& d) {
   std::string by = word(d, "used_by");
   if (yes(d, "claimed")) return {by.empty() ? "in use" : "used by " + by, Style::plain};
-  if (yes(d, "takeable")) return {"free", Style::good};
+  if (yes(d, "takeable")) return {yes(d, "volatile") ? "free (RAM: lost with the DPU)" : "free", Style::good};
   std::string reason = word(d, "reason");
   return {reason.empty() ? "cannot be taken" : reason, Style::warning};
 }
@@ -54,15 +54,17 @@ std::string show_dpus(const Json& answer, const Terminal& terminal) {
                {"FAMILY"},
                {"VERSION", false, 8, 1},
                {"SESSIONS", true, 0, 2},
-               {"TROUBLE", false, 16}});
+               {"TROUBLE", false, 16},
+               {"ADDRESS", false, 0, 3}});
   for (const Json& d : rows(answer, "dpus")) {
     bool up = yes(d, "connected");
-    table.add({word(d, "dpu"),
+    table.add({{dpu_word(d), Style::bold},
                {up ? "connected" : "lost", up ? Style::good : Style::bad},
                word(d, "family"),
                word(d, "version"),
                word(d, "generation"),
-               {word(d, "trouble"), Style::warning}});
+               {word(d, "trouble"), Style::warning},
+               word(d, "name").empty() ? "" : word(d, "dpu")});
   }
   return table_or(table, terminal,
                   "No DPU is configured. Name one in /etc/vnvme/vnvmed.json, for example\n"
@@ -71,7 +73,7 @@ std::string show_dpus(const Json& answer, const Terminal& terminal) {
 }
 
 std::string show_drives(const Json& answer, const Terminal& terminal) {
-  Table table({{"DPU", false, 0, 3},
+  Table table({{"DPU", false, 12, 3},
                {"DRIVE", false, 12},
                {"SIZE", true},
                {"MODEL", false, 12, 2},
@@ -88,7 +90,7 @@ std::string show_drives(const Json& answer, const Terminal& terminal) {
 }
 
 std::string show_pools(const Json& answer, const Terminal& terminal) {
-  Table table({{"DPU", false, 0, 4},
+  Table table({{"DPU", false, 12, 4},
                {"POOL", false, 12},
                {"ON", false, 0, 2},
                {"RAID", false, 14, 3},
@@ -132,12 +134,13 @@ std::string show_volumes(const Json& answer, const Terminal& terminal) {
                {"SIZE", true},
                {"USED", true, 0, 3},
                {"STATE"},
-               {"FUNCTION", false, 0, 1},
+               {"FUNCTION", false, 12, 1},
                {"OWNER", false, 11},
                {"SR", false, 0, 6},
                {"NAME ON THE DPU", false, 0, 7}});
   for (const Json& v : rows(answer, "volumes")) {
-    std::string state = word(v, "state"), owner = owner_word(word(v, "owner"));
+    std::string state = yes(v, "missing") ? "missing" : word(v, "state"),
+                owner = owner_word(word(v, "owner"));
     if (!owner.empty() && yes(v, "read_only")) owner += " (ro)";
     table.add({named(v),
                word(v, "volume"),
@@ -156,9 +159,9 @@ std::string show_volumes(const Json& answer, const Terminal& terminal) {
 }
 
 std::string show_functions(const Json& answer, const Terminal& terminal) {
-  Table table({{"DPU", false, 0, 5},
+  Table table({{"DPU", false, 12, 5},
                {"BDF"},
-               {"FUNCTION", false, 0, 2},
+               {"FUNCTION", false, 12, 2},
                {"SERIAL", false, 0, 3},
                {"KIND", false, 0, 4},
                {"DRIVER", false, 0, 1},
@@ -191,7 +194,7 @@ std::string show_attachments(const Json& answer, const Terminal& terminal) {
                {"VOLUME", false, 0, 4},
                {"OWNER", false, 11},
                {"DOMAINS", false, 8, 3},
-               {"FUNCTION", false, 0, 1},
+               {"FUNCTION", false, 12, 1},
                {"NSID", true},
                {"MODE"},
                {"STATE", false, 0, 2},
@@ -269,23 +272,26 @@ std::string show_unreserved(const Json&, const Terminal&) {
 }
 
 std::string show_adopted(const Json& answer, const Terminal&) {
-  std::string out = "Adopted SR " + printable(word(answer, "sr"), 64) + " with " +
-                    plural(number(answer, "volumes"), "volume", "volumes") + ".\n";
-  auto missing = number(answer, "missing_names");
-  if (const Json* list = member(answer, "missing_names"); list != nullptr && list->is_array())
-    missing = list->size();
-  if (missing > 0)
-    out += plural(missing, "volume has", "volumes have") +
-           " no name yet. XAPI's scan is refused until names are back; to go on without them:\n"
-           "  vnvme adopt DPU POOL --accept-missing\n";
-  return out;
-}
-
-std::string show_retried(const Json& answer, const Terminal&) {
-  const Json* count = member(answer, "retried");
-  return count == nullptr
-             ? "Trying again now.\n"
-             : "Trying again now: " + plural(number(answer, "retried"), "operation", "operations") + ".\n";
+  std::string out;
+  std::uint64_t nameless = 0;
+  bool all_accepted = true;
+  const Json one = answer.is_array() ? answer : Json::array({answer});
+  for (const Json& sr : one) {
+    std::uint64_t missing = number(sr, "missing_names");
+    bool accepted = yes(sr, "accepted");
+    out += "SR " + printable(word(sr, "sr"), 64) + ": " + plural(number(sr, "volumes"), "volume", "volumes") +
+           ", " + (missing == 0 ? "all with names" : std::to_string(missing) + " without a name") +
+           (accepted ? ", taken as it is\n" : ", waits to be accepted\n");
+    nameless += missing;
+    all_accepted = all_accepted && accepted;
+  }
+  if (one.empty()) return "No SR waits to be adopted.\n";
+  if (all_accepted) return out;
+  return out +
+         "Until they are accepted XAPI's scan of these SRs is refused, so that it keeps the names that it "
+         "still has.\n"
+         "Bring back the copy of the state file (docs/configuration.md), or go on without what is lost:\n"
+         "  vnvme adopt --accept-missing\n";
 }
 
 }  // namespace vnvme::cli

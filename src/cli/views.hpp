@@ -20,7 +20,6 @@ std::string show_doctor(const nlohmann::json& answer, const Terminal&);
 std::string show_reserved(const nlohmann::json& answer, const Terminal&);
 std::string show_unreserved(const nlohmann::json& answer, const Terminal&);
 std::string show_adopted(const nlohmann::json& answer, const Terminal&);
-std::string show_retried(const nlohmann::json& answer, const Terminal&);
 
 // What `vnvme status` puts together. A part that could not be had is in `missing` with the reason, and the
 // picture is drawn without it.

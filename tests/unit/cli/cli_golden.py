@@ -108,10 +108,13 @@ class GoldenOutputs(unittest.TestCase):
     def test_actions(self):
         self.check("reserve", sample.FULL, "reserve " + sample.VM)
         self.check("unreserve", sample.FULL, "unreserve " + sample.VM)
-        self.check("adopt", sample.FULL, "adopt dpu0 " + sample.POOL1)
+        self.check("adopt", sample.FULL, "adopt")
+        done = {"sr": sample.SR1, "volumes": 1, "missing_names": 0, "accepted": True}
+        self.check("adopt-done", {"adopt": [done]}, "adopt --accept-missing")
+        self.check("adopt-nothing", {"adopt": []}, "adopt")
 
     def test_help_of_everything(self):
-        for line in ("--help", "status --help", "events --help", "adopt --help", "help reserve", "completion", "--version"):
+        for line in ("--help", "status --help", "events --help", "adopt --help", "help reserve", "completion"):
             self.check("help-" + line.replace(" ", "-").strip("-"), {}, line)
 
 
@@ -119,7 +122,7 @@ class Behaviour(unittest.TestCase):
     def test_json_is_the_answer_itself(self):
         with ScriptedAdmin(sample.FULL) as admin:
             for verb in sample.FULL:
-                words = {"reserve": " vm", "unreserve": " vm", "adopt": " d p"}.get(verb, "")
+                words = {"reserve": " vm", "unreserve": " vm"}.get(verb, "")
                 done = run(admin.path, verb + words + " --json")
                 self.assertEqual(json.loads(done.stdout), sample.FULL[verb], verb)
                 self.assertEqual(done.stdout.count(b"\n"), 1)
@@ -129,7 +132,8 @@ class Behaviour(unittest.TestCase):
             "reserve abc --dpu dpu1": ("reserve", {"vm": "abc", "dpu": "dpu1"}),
             "reserve --dpu=dpu1 abc": ("reserve", {"vm": "abc", "dpu": "dpu1"}),
             "--json unreserve abc": ("unreserve", {"vm": "abc"}),
-            "adopt dpu0 pool --accept-missing": ("adopt", {"dpu": "dpu0", "pool": "pool", "accept_missing": True}),
+            "adopt sr1 --accept-missing": ("adopt", {"sr": "sr1", "accept_missing": True}),
+            "adopt": ("adopt", {}), "volumes --sr x": ("volumes", {"sr": "x"}), "drives --look": ("drives", {"look": True}),
             "events --last 5 --since 7": ("events", {"max": 5, "since": 7}),
             "events": ("events", {"max": 50}),
         }
@@ -141,8 +145,8 @@ class Behaviour(unittest.TestCase):
     def test_wrong_usage_is_exit_2_and_says_what_is_right(self):
         for line, hint in {
             "volume": "did you mean 'volumes'?", "statsu": "did you mean 'status'?", "frobnicate": "there is no verb",
-            "reserve": "needs VM", "adopt dpu0": "needs POOL", "status extra": "one word too many", "events --last": "wants a value",
-            "events --last many": "wants a number", "events --folow": "did you mean --follow?", "adopt a b --accept-missing=1": "no value",
+            "reserve": "needs VM", "status extra": "one word too many", "events --last": "wants a value",
+            "events --last many": "wants a number", "events --folow": "did you mean --follow?", "adopt a --accept-missing=1": "no value",
             "--socket": "wants a value", "status --color blue": "auto, always, never", "": "Verbs",
         }.items():
             done = run("/nowhere", line)
@@ -181,7 +185,7 @@ class Behaviour(unittest.TestCase):
         odd = [None, 7, "x", {}, [], [None], [7], [{}], [{"name": 7, "size": "many", "namespaces": {}, "owner": None}],
                {"dpus": 7, "events": {}, "checks": "x"}, {"dpus": [7], "srs": [{}], "busy": [1], "wipes": [{}]}]
         for answer in odd:
-            for verb in ("status", "dpu", "drives", "pools", "volumes", "functions", "attachments", "events", "adopt d p", "reserve v"):
+            for verb in ("status", "dpu", "drives", "pools", "volumes", "functions", "attachments", "events", "adopt", "reserve v"):
                 with ScriptedAdmin({name: answer for name in sample.FULL}) as admin:
                     self.assertEqual(run(admin.path, verb, 60).returncode, 0, (verb, answer))
 

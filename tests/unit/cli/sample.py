@@ -12,13 +12,13 @@ def volume(n, name, gib, used, owner="", function="", bdf="", **more):
 
 
 def dpu(name, connected=True, trouble=""):
-    return {"dpu": name, "connected": connected, "family": "snap", "version": "SNAP 4.8 / SPDK v26.05",
+    return {"dpu": name, "name": "" if name == "dpu0" else "mirror", "connected": connected, "family": "snap", "version": "SNAP 4.8 / SPDK v26.05",
             "trouble": trouble, "generation": 3}
 
 
 def sr(ident, name, dpu_name, pool, **more):
     return {"sr": ident, "name": name, "type": "vnvme", "state": "ready", "attached": True, "dpu": dpu_name, "pool": pool,
-            "health": "Healthy", "health_text": "", "total": 931 * GIB, "free": 400 * GIB, "volumes": 5, **more}
+            "health": "healthy", "health_text": "", "total": 931 * GIB, "free": 400 * GIB, "volumes": 5, **more}
 
 
 def status(dpus, srs, **more):
@@ -61,7 +61,8 @@ FULL = {
                      [sr(SR1, "Fast NVMe", "dpu0", POOL1), sr(SR2, "Mirrored", "dpu1", POOL2, volumes=0, free=20 * GIB,
                                                              health_text="one of two drives is missing since 11:02")],
                      busy=[{"what": "pool load", "object": "vnvme-mirror", "since_ms": 42000}],
-                     wipes=[{"volume": VOLUMES[4]["volume"], "done": 3 * GIB, "total": 4 * GIB, "rate": 200 << 20, "eta_s": 5}],
+                     wipes=[{"volume": VOLUMES[4]["volume"], "done": 3 * GIB, "total": 4 * GIB, "rate": 200 << 20, "eta_s": 5},
+                            {"volume": VOLUMES[3]["volume"], "done": None, "total": 100 * GIB, "rate": None, "eta_s": None, "since_ms": 9000}],
                      intents=2, queue=1),
     "dpu": [dpu("dpu0"), dpu("dpu1", False, "no answer from tcp:192.168.100.2:5260 since 12:01:07 (Connection refused)")],
     "drives": [drive("dpu0", "Nvme0n1", True, "pool vnvme-fast"), drive("dpu0", "Nvme1n1", False, takeable=True),
@@ -84,8 +85,7 @@ FULL = {
         {"check": "dpu dpu1", "state": "problem", "text": "no answer since 12:01", "repair": "ping 192.168.100.2, then look at the DPU"}],
     "reserve": {"function": "VUID04", "bdf": "0000:3b:00.4", "serial": "VNVME000000000000004"},
     "unreserve": {},
-    "adopt": {"sr": SR1, "volumes": 5, "missing_names": 2},
-    "retry": {},
+    "adopt": [{"sr": SR1, "volumes": 5, "missing_names": 2, "accepted": False}],
 }
 EMPTY = {**FULL, "status": status([], [], volumes_total=0, attachments_total=0), "dpu": [], "drives": [], "pools": [], "volumes": [],
          "functions": [], "attachments": [], "events": {"next": 0, "events": []},
