@@ -31,31 +31,31 @@ struct Capabilities {
   bool clone = false;
   bool resize = false;
   bool qos = false;
-  bool late_binding = false;          // a volume is bound to a function at attach, not at creation
-  bool create_functions = false;      // functions can be made at will (hot-plug, listeners)
-  bool allocation_known = false;      // DpuVolume::allocated is filled
+  bool late_binding = false;      // a volume is bound to a function at attach, not at creation
+  bool create_functions = false;  // functions can be made at will (hot-plug, listeners)
+  bool allocation_known = false;  // DpuVolume::allocated is filled
   std::uint32_t namespaces_per_function = 1;
-  std::size_t volume_name_bytes = 63; // longest volume name
+  std::size_t volume_name_bytes = 63;  // longest volume name
   std::vector<std::string> raid_levels;
 };
 
 // A block device that the DPU owns and that could carry a pool.
 struct Drive {
-  std::string name;    // the DPU's own name of it (bdev name)
+  std::string name;  // the DPU's own name of it (bdev name)
   std::string model;
   std::string serial;  // empty when the DPU does not tell
   Bytes size;
   std::uint32_t block_size = 512;
-  bool claimed = false;      // something on the DPU uses it
-  std::string used_by;       // what: a pool's or a RAID's name; empty when free
+  bool claimed = false;        // something on the DPU uses it
+  std::string used_by;         // what: a pool's or a RAID's name; empty when free
   bool volatile_data = false;  // RAM: loses everything with the DPU
 };
 
 struct Raid {
   std::string name;
-  std::string level;               // "raid0", "raid1", "concat", ...
-  std::vector<std::string> drives; // names; a missing member is ""
-  std::string state;               // "online", "configuring", "offline"
+  std::string level;                // "raid0", "raid1", "concat", ...
+  std::vector<std::string> drives;  // names; a missing member is ""
+  std::string state;                // "online", "configuring", "offline"
   std::uint32_t members = 0, working = 0;
   std::optional<double> rebuild_percent;
 };
@@ -69,7 +69,7 @@ struct Pool {
 
 struct DpuVolume {
   DpuVolumeId id;
-  std::string name;   // inside its pool, without the pool's name
+  std::string name;  // inside its pool, without the pool's name
   PoolId pool;
   Bytes size;                      // 0 from list_volume_names()
   std::optional<Bytes> allocated;  // nothing when the DPU cannot tell
@@ -99,11 +99,16 @@ struct Exposure {
   bool foreign = false;
 };
 
+// What the DPU does with a volume's clusters when it is deleted. It is fixed at creation: SPDK applies it
+// then.
+enum class Clear { zero, unmap, none };
+
 struct CreateVolume {
   PoolId pool;
   std::string name;
   Bytes size;
   bool thin = true;
+  Clear clear = Clear::zero;
 };
 
 struct CreatePool {

@@ -27,7 +27,7 @@ using RequestId = Id<struct RequestTag>;      // made by each front-end process 
 using DpuId = Id<struct DpuTag>;              // canonical URI of a DPU's control endpoint
 using PoolId = Id<struct PoolTag>;            // the DPU's uuid of an lvol store
 using DpuVolumeId = Id<struct DpuVolumeTag>;  // the DPU's uuid of an lvol
-using FunctionId = Id<struct FunctionTag>;    // the DPU's own name of a PCI function (VUID or NQN), never a BDF
+using FunctionId = Id<struct FunctionTag>;  // the DPU's own name of a PCI function (VUID or NQN), never a BDF
 
 // Lower-case canonical form (8-4-4-4-12), or nothing when the text is no uuid.
 std::optional<std::string> parse_uuid(std::string_view text);
@@ -41,5 +41,7 @@ std::optional<std::string> uuid_from_hex(std::string_view hex);
 
 template <class Tag>
 struct std::hash<vnvme::Id<Tag>> {
-  std::size_t operator()(const vnvme::Id<Tag>& id) const noexcept { return std::hash<std::string>{}(id.value); }
+  std::size_t operator()(const vnvme::Id<Tag>& id) const noexcept {
+    return std::hash<std::string>{}(id.value);
+  }
 };

@@ -34,11 +34,11 @@ struct SrRecord {
   std::string name, description;
   SrState state = SrState::creating;
   DpuId dpu;
-  PoolId pool;                      // empty until the pool was seen
-  std::string pool_name;            // chosen in the intent
-  std::vector<std::string> drives;  // DPU names of the drives, in order
-  std::vector<std::string> serials; // their serials, same order
-  std::string raid_level;           // empty: one drive, no RAID
+  PoolId pool;                       // empty until the pool was seen
+  std::string pool_name;             // chosen in the intent
+  std::vector<std::string> drives;   // DPU names of the drives, in order
+  std::vector<std::string> serials;  // their serials, same order
+  std::string raid_level;            // empty: one drive, no RAID
   std::string raid_name;
   std::uint32_t strip_kib = 0;
   Provisioning provisioning = Provisioning::thin;
@@ -59,7 +59,7 @@ struct VolumeRecord {
   Bytes size;
   std::string dpu_name;  // the lvol's name as last sent; the id inside it is what identifies it
   DpuVolumeId dpu_id;    // learned at creation; empty before, and for volumes of 0 bytes
-  VolumeId parent;       // the snapshot or base it was cloned from, the volume it was snapshot from: lineage only
+  VolumeId parent;  // the snapshot or base it was cloned from, the volume it was snapshot from: lineage only
   bool sharable = false;
   bool rename_pending = false;  // the lvol's name lags behind the label
   std::uint64_t seq = 0;        // order of creation
@@ -71,15 +71,15 @@ enum class AttachMode { none, read_only, read_write };
 // One owner's hold on a volume. Owner "dom0" counts as one owner with a set of attachers (I3).
 struct AttachmentRecord {
   VolumeId volume;
-  std::string owner;               // "vm:<uuid>" or "dom0"
-  std::set<std::string> domains;   // SMAPI `domain` strings that attached it: "17", "u0_vbd_0_xvda"
+  std::string owner;              // "vm:<uuid>" or "dom0"
+  std::set<std::string> domains;  // SMAPI `domain` strings that attached it: "17", "u0_vbd_0_xvda"
   FunctionId function;
   DpuId dpu;
   std::uint32_t nsid = 0;
   AttachMode mode = AttachMode::none;
   AttachState state = AttachState::attached;
-  std::string boot_id;             // of the host, at attach (C6)
-  std::string device;              // dom0 only: the block device answered
+  std::string boot_id;  // of the host, at attach (C6)
+  std::string device;   // dom0 only: the block device answered
 };
 
 struct ReservationRecord {
@@ -97,7 +97,17 @@ struct NsidRecord {
 };
 
 enum class IntentKind {
-  sr_create, sr_destroy, create, snapshot, clone, resize, revert, destroy, merge_base, expose, unexpose,
+  sr_create,
+  sr_destroy,
+  create,
+  snapshot,
+  clone,
+  resize,
+  revert,
+  destroy,
+  merge_base,
+  expose,
+  unexpose,
 };
 
 // Written durably before the first external effect (C1); erased with the result in one commit.
@@ -119,20 +129,40 @@ struct RequestRecord {
 };
 
 template <class T>
-struct Put { T record; };
+struct Put {
+  T record;
+};
 template <class Key>
-struct Erase { Key key; };
-struct EraseAttachment { VolumeId volume; std::string owner; };
-struct EraseReservation { VmId vm; DpuId dpu; };
-struct EraseIntent { std::uint64_t id = 0; };
-struct EraseNsid { std::string owner; VolumeId volume; };
+struct Erase {
+  Key key;
+};
+struct EraseAttachment {
+  VolumeId volume;
+  std::string owner;
+};
+struct EraseReservation {
+  VmId vm;
+  DpuId dpu;
+};
+struct EraseIntent {
+  std::uint64_t id = 0;
+};
+struct EraseNsid {
+  std::string owner;
+  VolumeId volume;
+};
 // A flat note that survives restarts, e.g. "measured wipe of pool X".
-struct PutNote { std::string key, value; };
-struct EraseNote { std::string key; };
+struct PutNote {
+  std::string key, value;
+};
+struct EraseNote {
+  std::string key;
+};
 
-using Change = std::variant<Put<SrRecord>, Erase<SrId>, Put<VolumeRecord>, Erase<VolumeId>, Put<AttachmentRecord>,
-                            EraseAttachment, Put<ReservationRecord>, EraseReservation, Put<NsidRecord>, EraseNsid,
-                            Put<IntentRecord>, EraseIntent, Put<RequestRecord>, Erase<RequestId>, PutNote, EraseNote>;
+using Change =
+    std::variant<Put<SrRecord>, Erase<SrId>, Put<VolumeRecord>, Erase<VolumeId>, Put<AttachmentRecord>,
+                 EraseAttachment, Put<ReservationRecord>, EraseReservation, Put<NsidRecord>, EraseNsid,
+                 Put<IntentRecord>, EraseIntent, Put<RequestRecord>, Erase<RequestId>, PutNote, EraseNote>;
 
 struct Snapshot {
   std::vector<SrRecord> srs;

@@ -45,9 +45,9 @@ std::string_view to_string(Outcome outcome) noexcept;
 struct Error {
   Errc code = Errc::internal;
   Outcome outcome = Outcome::not_done;
-  std::string text;                    // for people: what, where, since when, what to do; never a secret
-  std::string step = {};               // the step that failed, e.g. "bdev_lvol_create"
-  std::string peer = {};               // who answered, e.g. "unix:/var/tmp/spdk.sock"
+  std::string text;       // for people: what, where, since when, what to do; never a secret
+  std::string step = {};  // the step that failed, e.g. "bdev_lvol_create"
+  std::string peer = {};  // who answered, e.g. "unix:/var/tmp/spdk.sock"
   std::optional<std::int64_t> native = std::nullopt;  // the peer's own code, for the log only
 
   // One line for logs and people: "text (step STEP, peer PEER, code N)".
@@ -57,16 +57,19 @@ struct Error {
 template <class T>
 using Result = tl::expected<T, Error>;
 
-[[nodiscard]] inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(std::move(error)); }
-[[nodiscard]] inline tl::unexpected<Error> fail(Errc code, std::string text, Outcome outcome = Outcome::not_done) {
+[[nodiscard]] inline tl::unexpected<Error> fail(Error error) {
+  return tl::unexpected<Error>(std::move(error));
+}
+[[nodiscard]] inline tl::unexpected<Error> fail(Errc code, std::string text,
+                                                Outcome outcome = Outcome::not_done) {
   return tl::unexpected<Error>(Error{code, outcome, std::move(text)});
 }
 
 }  // namespace vnvme
 
 // Leaves the function with the error, else goes on. Works in functions and (with CO_) in coroutines.
-#define VNVME_TRY(expression)                                    \
-  do {                                                           \
-    auto vnvme_result_ = (expression);                           \
+#define VNVME_TRY(expression)                                                   \
+  do {                                                                          \
+    auto vnvme_result_ = (expression);                                          \
     if (!vnvme_result_) return ::vnvme::fail(std::move(vnvme_result_.error())); \
   } while (0)

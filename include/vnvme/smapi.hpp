@@ -52,9 +52,17 @@ struct Volume {
 
 // Datapath.attach's answer. A guest gets XenDisk + File (design: marker back-end), dom0 a BlockDevice.
 struct Backend {
-  struct XenDisk { std::string params; Strings extra; std::string backend_type; };
-  struct BlockDevice { std::string path; };
-  struct File { std::string path; };
+  struct XenDisk {
+    std::string params;
+    Strings extra;
+    std::string backend_type;
+  };
+  struct BlockDevice {
+    std::string path;
+  };
+  struct File {
+    std::string path;
+  };
   std::vector<std::variant<XenDisk, BlockDevice, File>> implementations;
 };
 
@@ -72,7 +80,8 @@ class Handler {
   virtual void abandoned(const RequestId&) = 0;
 
   virtual Task<Result<std::vector<Probe>>> sr_probe(Context, Strings configuration) = 0;
-  virtual Task<Result<Strings>> sr_create(Context, SrId, Strings configuration, std::string name, std::string description) = 0;
+  virtual Task<Result<Strings>> sr_create(Context, SrId, Strings configuration, std::string name,
+                                          std::string description) = 0;
   virtual Task<Result<SrId>> sr_attach(Context, Strings configuration) = 0;
   virtual Task<Result<void>> sr_detach(Context, SrId) = 0;
   virtual Task<Result<void>> sr_destroy(Context, SrId) = 0;
@@ -82,7 +91,8 @@ class Handler {
   virtual Task<Result<void>> sr_set_description(Context, SrId, std::string) = 0;
 
   // create, snapshot, clone: each call makes a new volume; they need the word.
-  virtual Task<Result<Volume>> volume_create(Context, SrId, std::string name, std::string description, Bytes size, bool sharable) = 0;
+  virtual Task<Result<Volume>> volume_create(Context, SrId, std::string name, std::string description,
+                                             Bytes size, bool sharable) = 0;
   virtual Task<Result<Volume>> volume_snapshot(Context, SrId, VolumeId) = 0;
   virtual Task<Result<Volume>> volume_clone(Context, SrId, VolumeId) = 0;
   virtual Task<Result<void>> volume_destroy(Context, SrId, VolumeId) = 0;
@@ -94,9 +104,11 @@ class Handler {
   virtual Task<Result<void>> volume_resize(Context, SrId, VolumeId, Bytes new_size) = 0;
   virtual Task<Result<void>> volume_revert(Context, SrId, VolumeId snapshot, VolumeId volume) = 0;
 
-  // uri: "vnvme:///<sr uuid>/<volume uuid>". domain: decimal domid, or dom0's forms ("u0_...", "u0-...", "0").
+  // uri: "vnvme:///<sr uuid>/<volume uuid>". domain: decimal domid, or dom0's forms ("u0_...", "u0-...",
+  // "0").
   virtual Task<Result<Backend>> datapath_attach(Context, std::string uri, std::string domain) = 0;
-  virtual Task<Result<void>> datapath_activate(Context, std::string uri, std::string domain, bool read_only) = 0;
+  virtual Task<Result<void>> datapath_activate(Context, std::string uri, std::string domain,
+                                               bool read_only) = 0;
   // These two never fail (R3); they answer at once and queue what cannot be done now.
   virtual Task<Result<void>> datapath_deactivate(Context, std::string uri, std::string domain) = 0;
   virtual Task<Result<void>> datapath_detach(Context, std::string uri, std::string domain) = 0;
@@ -104,7 +116,10 @@ class Handler {
 
 // "vnvme:///<sr>/<volume>"
 std::string make_uri(const SrId&, const VolumeId&);
-struct Target { SrId sr; VolumeId volume; };
+struct Target {
+  SrId sr;
+  VolumeId volume;
+};
 Result<Target> parse_uri(const std::string& uri);
 
 }  // namespace vnvme::smapi

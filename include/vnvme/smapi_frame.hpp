@@ -1,11 +1,12 @@
 // What travels between vnvme-plugin and vnvmed on /run/vnvme/smapi.sock.
 // Plain POD code: the front-end has no JSON library, no Asio, no threads.
 //
-//   frame  = magic "VNV1" | type u8 | flags u8 | reserved u16 = 0 | header_len u32 | body_len u32 | header | body
-//   header = "key=value\n" lines, ASCII keys, values without newline
-//   integers little-endian (x86-64 only); header <= 4 KiB, body <= 8 MiB.
+//   frame  = magic "VNV1" | type u8 | flags u8 | reserved u16 = 0 | header_len u32 | body_len u32 | header |
+//   body header = "key=value\n" lines, ASCII keys, values without newline integers little-endian (x86-64
+//   only); header <= 4 KiB, body <= 8 MiB.
 //
-// front-end -> daemon   call     header: id=<uuid> method=Volume.create sr_type=vnvme deadline_ms=58000 version=0.1.0
+// front-end -> daemon   call     header: id=<uuid> method=Volume.create sr_type=vnvme deadline_ms=58000
+// version=0.1.0
 //                                body: stdin as it came (one JSON object)
 // daemon -> front-end   result   body: the JSON value to print.  flag needs_word: say `printing` first (R5)
 //                       error    body: the complete error object to print; exit 1

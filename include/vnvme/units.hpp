@@ -17,9 +17,15 @@ struct Bytes {
   friend Bytes operator-(Bytes a, Bytes b) { return {a.value > b.value ? a.value - b.value : 0}; }
 };
 
-constexpr Bytes KiB(std::uint64_t n) { return {n << 10}; }
-constexpr Bytes MiB(std::uint64_t n) { return {n << 20}; }
-constexpr Bytes GiB(std::uint64_t n) { return {n << 30}; }
+constexpr Bytes KiB(std::uint64_t n) {
+  return {n << 10};
+}
+constexpr Bytes MiB(std::uint64_t n) {
+  return {n << 20};
+}
+constexpr Bytes GiB(std::uint64_t n) {
+  return {n << 30};
+}
 
 // The largest size that XAPI can carry (int64).
 constexpr Bytes kMaxBytes{static_cast<std::uint64_t>(INT64_MAX)};

@@ -21,8 +21,14 @@ class BoundedBuilder : public nlohmann::detail::json_sax_dom_parser<Json> {
   bool key(std::string& v) { return fits(v) && Base::key(v); }
   bool start_object(std::size_t n) { return enter() && count() && Base::start_object(n); }
   bool start_array(std::size_t n) { return enter() && count() && Base::start_array(n); }
-  bool end_object() { --depth_; return Base::end_object(); }
-  bool end_array() { --depth_; return Base::end_array(); }
+  bool end_object() {
+    --depth_;
+    return Base::end_object();
+  }
+  bool end_array() {
+    --depth_;
+    return Base::end_array();
+  }
   bool parse_error(std::size_t at, const std::string& token, const nlohmann::detail::exception& e) {
     why_ = "not JSON near byte " + std::to_string(at);
     return Base::parse_error(at, token, e);
@@ -30,7 +36,10 @@ class BoundedBuilder : public nlohmann::detail::json_sax_dom_parser<Json> {
   [[nodiscard]] const std::string& why() const { return why_; }
 
  private:
-  bool refuse(std::string why) { why_ = std::move(why); return false; }
+  bool refuse(std::string why) {
+    why_ = std::move(why);
+    return false;
+  }
   bool count() {
     return ++values_ <= limits_.values || refuse("more than " + std::to_string(limits_.values) + " values");
   }
@@ -38,7 +47,8 @@ class BoundedBuilder : public nlohmann::detail::json_sax_dom_parser<Json> {
     return ++depth_ <= limits_.depth || refuse("nested deeper than " + std::to_string(limits_.depth));
   }
   bool fits(const std::string& v) {
-    return v.size() <= limits_.string_bytes || refuse("a string of more than " + std::to_string(limits_.string_bytes) + " bytes");
+    return v.size() <= limits_.string_bytes ||
+           refuse("a string of more than " + std::to_string(limits_.string_bytes) + " bytes");
   }
   const JsonLimits limits_;
   std::size_t values_ = 0, depth_ = 0;
@@ -60,13 +70,18 @@ Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
                                     std::to_string(limits.bytes));
   Json root;
   BoundedBuilder builder(root, limits);
-  if (!Json::sax_parse(text.begin(), text.end(), &builder, nlohmann::detail::input_format_t::json, true, false))
+  if (!Json::sax_parse(text.begin(), text.end(), &builder, nlohmann::detail::input_format_t::json, true,
+                       false))
     return fail(Errc::protocol, builder.why());
   return root;
 }
 
-std::string dump_json(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
-std::string dump_json_ascii(const Json& value) { return value.dump(-1, ' ', true, Json::error_handler_t::replace); }
+std::string dump_json(const Json& value) {
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+std::string dump_json_ascii(const Json& value) {
+  return value.dump(-1, ' ', true, Json::error_handler_t::replace);
+}
 
 const Json* member(const Json& object, std::string_view name) {
   if (!object.is_object()) return nullptr;
@@ -91,7 +106,8 @@ std::optional<std::uint64_t> number_of(const Json& object, std::string_view name
 std::optional<std::int64_t> integer_of(const Json& object, std::string_view name) {
   const Json* v = member(object, name);
   if (v == nullptr || !v->is_number_integer()) return std::nullopt;
-  if (v->is_number_unsigned() && v->get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX)) return std::nullopt;
+  if (v->is_number_unsigned() && v->get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX))
+    return std::nullopt;
   return v->get<std::int64_t>();
 }
 

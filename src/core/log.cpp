@@ -20,11 +20,16 @@ constexpr const char* kPattern = "%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v";
 
 spdlog::level::level_enum native(Level level) {
   switch (level) {
-    case Level::debug: return spdlog::level::debug;
-    case Level::info: return spdlog::level::info;
-    case Level::warning: return spdlog::level::warn;
-    case Level::error: return spdlog::level::err;
-    case Level::off: return spdlog::level::off;
+    case Level::debug:
+      return spdlog::level::debug;
+    case Level::info:
+      return spdlog::level::info;
+    case Level::warning:
+      return spdlog::level::warn;
+    case Level::error:
+      return spdlog::level::err;
+    case Level::off:
+      return spdlog::level::off;
   }
   return spdlog::level::info;
 }
@@ -60,7 +65,9 @@ Result<void> setup(Level level, const std::string& path) {
   return {};
 }
 
-void set_level(Level level) { logger()->set_level(native(level)); }
+void set_level(Level level) {
+  logger()->set_level(native(level));
+}
 
 std::optional<Level> parse_level(std::string_view name) {
   if (name == "debug") return Level::debug;

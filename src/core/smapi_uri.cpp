@@ -12,7 +12,8 @@ std::string make_uri(const SrId& sr, const VolumeId& volume) {
 Result<Target> parse_uri(const std::string& uri) {
   std::string_view rest = uri;
   auto bad = [&] {
-    return fail(Errc::invalid_argument, "'" + uri.substr(0, 120) + "' is no volume of vnvme; want vnvme:///<SR uuid>/<VDI uuid>");
+    return fail(Errc::invalid_argument,
+                "'" + uri.substr(0, 120) + "' is no volume of vnvme; want vnvme:///<SR uuid>/<VDI uuid>");
   };
   if (rest.substr(0, kScheme.size()) != kScheme) return bad();
   rest.remove_prefix(kScheme.size());

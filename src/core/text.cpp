@@ -11,8 +11,11 @@ std::size_t sequence(std::string_view text, std::uint32_t* out = nullptr) {
   if (text.empty()) return 0;
   auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   unsigned char first = byte(0);
-  std::size_t length = first < 0x80 ? 1 : first >= 0xC2 && first < 0xE0 ? 2 : first >= 0xE0 && first < 0xF0 ? 3
-                     : first >= 0xF0 && first < 0xF5 ? 4 : 0;
+  std::size_t length = first < 0x80                    ? 1
+                       : first >= 0xC2 && first < 0xE0 ? 2
+                       : first >= 0xE0 && first < 0xF0 ? 3
+                       : first >= 0xF0 && first < 0xF5 ? 4
+                                                       : 0;
   if (length == 0 || text.size() < length) return 0;
   std::uint32_t code = length == 1 ? first : first & (0xFFu >> (length + 1));
   for (std::size_t i = 1; i < length; ++i) {
@@ -64,9 +67,12 @@ std::string printable(std::string_view text, std::size_t bytes) {
     auto c = static_cast<unsigned char>(text.front());
     if (n == 0 || (n == 1 && (c < 0x20 || c == 0x7F))) {
       char escaped[8];
-      if (c == '\n') std::snprintf(escaped, sizeof escaped, "\\n");
-      else if (c == '\t') std::snprintf(escaped, sizeof escaped, "\\t");
-      else std::snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned>(c));
+      if (c == '\n')
+        std::snprintf(escaped, sizeof escaped, "\\n");
+      else if (c == '\t')
+        std::snprintf(escaped, sizeof escaped, "\\t");
+      else
+        std::snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned>(c));
       out += escaped;
       n = 1;
     } else {

@@ -28,8 +28,9 @@ std::string human(Bytes size) {
 
 Result<Bytes> parse_bytes(std::string_view text) {
   auto bad = [&] {
-    return fail(Errc::invalid_argument,
-                "'" + std::string(text) + "' is not a size; write bytes, or a number with KiB, MiB, GiB or TiB");
+    return fail(
+        Errc::invalid_argument,
+        "'" + std::string(text) + "' is not a size; write bytes, or a number with KiB, MiB, GiB or TiB");
   };
   std::uint64_t number = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);

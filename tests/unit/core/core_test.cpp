@@ -12,8 +12,9 @@ namespace {
 
 TEST(Ids, OnlyCanonicalUuidsPass) {
   EXPECT_EQ(parse_uuid("6C84B44C-A61B-41A4-8B19-32AB643B57D9"), "6c84b44c-a61b-41a4-8b19-32ab643b57d9");
-  for (auto bad : {"", "6c84b44c", "6c84b44c-a61b-41a4-8b19-32ab643b57d", "6c84b44c-a61b-41a4-8b19-32ab643b57d9x",
-                   "6c84b44ca61b-41a4-8b19-32ab643b57d90", "gc84b44c-a61b-41a4-8b19-32ab643b57d9"})
+  for (auto bad :
+       {"", "6c84b44c", "6c84b44c-a61b-41a4-8b19-32ab643b57d", "6c84b44c-a61b-41a4-8b19-32ab643b57d9x",
+        "6c84b44ca61b-41a4-8b19-32ab643b57d90", "gc84b44c-a61b-41a4-8b19-32ab643b57d9"})
     EXPECT_FALSE(parse_uuid(bad)) << bad;
   auto made = random_uuid();
   EXPECT_EQ(parse_uuid(made), made);
@@ -35,7 +36,8 @@ TEST(Units, PeopleWriteSizes) {
   EXPECT_EQ(parse_bytes("20G").value(), GiB(20));
   EXPECT_EQ(parse_bytes("4096").value(), Bytes{4096});
   EXPECT_EQ(parse_bytes("512 MiB").value(), MiB(512));
-  for (auto bad : {"", "x", "-1", "1.5GiB", "20XiB", "20GB", "99999999999T"}) EXPECT_FALSE(parse_bytes(bad)) << bad;
+  for (auto bad : {"", "x", "-1", "1.5GiB", "20XiB", "20GB", "99999999999T"})
+    EXPECT_FALSE(parse_bytes(bad)) << bad;
   EXPECT_EQ(human(GiB(20)), "20.0 GiB");
   EXPECT_EQ(human(Bytes{512}), "512 B");
 }
@@ -51,7 +53,8 @@ TEST(JsonText, EveryLimitIsRefusedInWords) {
 }
 
 TEST(JsonText, OneValueAndNothingElse) {
-  for (auto bad : {"", "{", "{}x", "{} {}", "nul", "[1,]", "\"\xff\"", "{\"a\" 1}"}) EXPECT_FALSE(parse_json(bad)) << bad;
+  for (auto bad : {"", "{", "{}x", "{} {}", "nul", "[1,]", "\"\xff\"", "{\"a\" 1}"})
+    EXPECT_FALSE(parse_json(bad)) << bad;
   EXPECT_TRUE(parse_json(" null\n"));
   std::string deep(100000, '[');
   EXPECT_FALSE(parse_json(deep));
@@ -104,7 +107,8 @@ TEST(Clock, StandsStillUntilMoved) {
 
 TEST(Error, SaysWhatWhereAndHowSure) {
   Error e{Errc::timeout, Outcome::unknown, "no answer in 10 s", "bdev_lvol_create", "unix:/x", -110};
-  EXPECT_EQ(e.describe(), "no answer in 10 s (step bdev_lvol_create, peer unix:/x, code -110, outcome unknown)");
+  EXPECT_EQ(e.describe(),
+            "no answer in 10 s (step bdev_lvol_create, peer unix:/x, code -110, outcome unknown)");
 }
 
 }  // namespace

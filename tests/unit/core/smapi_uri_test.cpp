@@ -14,8 +14,9 @@ TEST(Uri, RoundTripsAndRefusesEverythingElse) {
   ASSERT_TRUE(back);
   EXPECT_EQ(back->sr, sr);
   EXPECT_EQ(back->volume, volume);
-  for (auto bad : {"", "vnvme:///", "raw+file:///x", "vnvme:///a/b", "vnvme:///11111111-2222-3333-4444-555555555555",
-                   "vnvme:///11111111-2222-3333-4444-555555555555/6c84b44c-a61b-41a4-8b19-32ab643b57d9/.."})
+  for (auto bad :
+       {"", "vnvme:///", "raw+file:///x", "vnvme:///a/b", "vnvme:///11111111-2222-3333-4444-555555555555",
+        "vnvme:///11111111-2222-3333-4444-555555555555/6c84b44c-a61b-41a4-8b19-32ab643b57d9/.."})
     EXPECT_EQ(parse_uri(bad).error().code, Errc::invalid_argument) << bad;
 }
 

@@ -1,0 +1,80 @@
+#include "model/names.hpp"
+
+#include "core/text.hpp"
+
+namespace vnvme::model {
+namespace {
+
+constexpr std::string_view kVolume = "vnvme.";
+constexpr std::string_view kBase = "vnvme-base.";
+constexpr std::string_view kTrash = "vnvme-trash.";
+constexpr std::string_view kReplacement = "vnvme-new.";
+constexpr std::string_view kRaid = "vnvme-raid.";
+constexpr std::size_t kHexDigits = 32;
+
+std::string with_prefix(std::string_view prefix, std::string_view uuid) {
+  return std::string(prefix) + uuid_hex(uuid);
+}
+
+// A label as people read it on the DPU: no control characters, no "/" (SPDK splits aliases there).
+std::string readable(std::string_view label, std::size_t bytes) {
+  std::string clean;
+  for (char c : printable(label, label.size() + 1)) clean += c == '/' ? '_' : c;
+  return utf8_prefix(clean, bytes);
+}
+
+}  // namespace
+
+std::string pool_name(const SrId& sr) {
+  return with_prefix(kVolume, sr.value);
+}
+std::string raid_name(const SrId& sr) {
+  return std::string(kRaid) + uuid_hex(sr.value).substr(0, 16);
+}
+
+std::optional<SrId> sr_of_pool_name(std::string_view name) {
+  if (name.substr(0, kVolume.size()) != kVolume) return std::nullopt;
+  auto uuid = uuid_from_hex(name.substr(kVolume.size()));
+  if (!uuid) return std::nullopt;
+  return SrId(*uuid);
+}
+
+std::string volume_name(const VolumeId& id, std::string_view label, std::size_t limit) {
+  std::string name = with_prefix(kVolume, id.value);
+  if (name.size() + 2 > limit) return name;
+  std::string tail = readable(label, limit - name.size() - 1);
+  return tail.empty() ? name : name + "." + tail;
+}
+
+std::string base_name(const VolumeId& id) {
+  return with_prefix(kBase, id.value);
+}
+std::string trash_name(const VolumeId& id) {
+  return with_prefix(kTrash, id.value);
+}
+std::string replacement_name(const VolumeId& id) {
+  return with_prefix(kReplacement, id.value);
+}
+
+std::optional<OwnName> parse_name(std::string_view name) {
+  auto take = [&](std::string_view prefix, NameKind kind) -> std::optional<OwnName> {
+    if (name.substr(0, prefix.size()) != prefix) return std::nullopt;
+    std::string_view rest = name.substr(prefix.size());
+    auto uuid = uuid_from_hex(rest.substr(0, kHexDigits));
+    if (!uuid) return std::nullopt;
+    rest.remove_prefix(kHexDigits);
+    if (rest.empty()) return OwnName{kind, VolumeId(*uuid), {}};
+    if (kind != NameKind::volume || rest.front() != '.') return std::nullopt;
+    return OwnName{kind, VolumeId(*uuid), std::string(rest.substr(1))};
+  };
+  if (auto n = take(kVolume, NameKind::volume)) return n;
+  if (auto n = take(kBase, NameKind::base)) return n;
+  if (auto n = take(kTrash, NameKind::trash)) return n;
+  return take(kReplacement, NameKind::replacement);
+}
+
+std::string serial_of_vm(const VmId& vm) {
+  return "vnvm" + uuid_hex(vm.value).substr(0, 16);
+}
+
+}  // namespace vnvme::model

@@ -1,0 +1,57 @@
+// The work that no call waits for: freeing what was destroyed, collecting what
+// was never confirmed, releasing what was detached, renaming, merging hidden
+// snapshots, watching the space. Everything it does is written in the store
+// before, so it may be killed at any point and goes on after a restart.
+#pragma once
+#include <map>
+
+#include "service/datapath_calls.hpp"
+#include "service/link.hpp"
+
+namespace vnvme::service {
+
+class Housekeeper {
+ public:
+  Housekeeper(Core& core, DatapathCalls& datapath) : core_(core), datapath_(datapath) {}
+  // Runs until Core::stop().
+  Task<void> run();
+  // One round over everything; true when there is nothing left that could be done now.
+  Task<bool> round();
+
+  // What is being freed, for `vnvme status`.
+  struct Freeing {
+    VolumeId volume;
+    Bytes total;
+    MonoClock::time_point since;
+  };
+  [[nodiscard]] const std::map<VolumeId, Freeing>& freeing() const { return freeing_; }
+
+ private:
+  Link* ready_link(const SrId& sr);
+  void expire_pending();
+  Task<void> store_releases();
+  Task<bool> open_intents();
+  Task<bool> trash();
+  Task<bool> free_one(VolumeRecord volume, Link& link, SrRecord sr);
+  Task<bool> renames();
+  Task<bool> bases();
+  Task<bool> releases();
+  Task<bool> release_one(AttachmentRecord record, Link& link);
+  Task<bool> may_release(const AttachmentRecord& record, Link& link, const VolumeRecord& volume);
+  Task<void> vanished_domains();
+  Task<void> watch_space();
+
+  struct Idle {
+    dpu::IoStat stat;
+    MonoClock::time_point since;
+  };
+  Core& core_;
+  DatapathCalls& datapath_;
+  std::map<std::uint64_t, MonoClock::time_point> first_seen_;  // open intents
+  std::map<VolumeId, Idle> idle_;  // volumes of live guests that are to be released
+  std::map<VolumeId, Freeing> freeing_;
+  std::map<SrId, int> alarms_;
+  MonoClock::time_point next_watch_{};
+};
+
+}  // namespace vnvme::service

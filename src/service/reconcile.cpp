@@ -1,0 +1,239 @@
+#include "service/reconcile.hpp"
+
+#include <set>
+
+#include "core/log.hpp"
+#include "model/names.hpp"
+#include "model/ownership.hpp"
+#include "service/resolve.hpp"
+
+namespace vnvme::service {
+namespace {
+using std::chrono::seconds;
+constexpr auto kStep = seconds(30);
+}  // namespace
+
+Task<Result<void>> Reconciler::restore_raids() {
+  std::vector<SrRecord> wanted;
+  for (const auto& [id, sr] : core_.world.srs())
+    if (sr.dpu == link_.id() && !sr.raid_name.empty() && sr.state == SrState::ready) wanted.push_back(sr);
+  if (wanted.empty()) co_return Result<void>{};
+  auto raids = co_await link_.dpu().list_raids(Deadline::after(kStep));
+  if (!raids) co_return fail(std::move(raids.error()));
+  for (const SrRecord& sr : wanted) {
+    bool there =
+        std::any_of(raids->begin(), raids->end(), [&](const dpu::Raid& r) { return r.name == sr.raid_name; });
+    if (there) continue;
+    auto made = co_await link_.dpu().create_raid(
+        dpu::CreateRaid{sr.raid_name, sr.raid_level, sr.strip_kib, sr.drives}, Deadline::after(kStep));
+    if (!made)
+      core_.event("error", "SR " + sr.id.value,
+                  "RAID " + sr.raid_name + " of SR " + sr.id.value +
+                      " could not be put together again: " + made.error().describe());
+    else
+      core_.event("info", "SR " + sr.id.value, "RAID " + sr.raid_name + " was put together again");
+  }
+  co_return Result<void>{};
+}
+
+// Records for everything that bears our name in the pool of an SR whose records were lost (C5).
+void Reconciler::adopt(const SrRecord& sr, const PoolView& view, std::vector<Change>& changes) {
+  for (const auto& [id, seen] : view.volumes) {
+    auto own = model::parse_name(seen.name);
+    if (!own || own->kind == model::NameKind::replacement || core_.world.volume(own->id) != nullptr) continue;
+    VolumeRecord v;
+    v.id = own->id;
+    v.sr = sr.id;
+    v.name = own->label;
+    v.kind = own->kind == model::NameKind::base ? VolumeKind::base
+             : seen.snapshot                    ? VolumeKind::snapshot
+                                                : VolumeKind::data;
+    v.state = own->kind == model::NameKind::trash ? VolumeState::trash : VolumeState::ready;
+    v.size = seen.size;
+    v.dpu_name = seen.name;
+    v.dpu_id = seen.id;
+    v.seq = core_.world.next_seq();
+    changes.push_back(Put<VolumeRecord>{std::move(v)});
+  }
+}
+
+void Reconciler::inventory(const SrRecord& sr, const PoolView& view, std::vector<Change>& changes) {
+  std::set<std::string> known;
+  for (const VolumeRecord* v : core_.world.volumes_of(sr.id)) {
+    if (v->dpu_id.empty()) continue;
+    known.insert(v->dpu_id.value);
+    auto it = view.volumes.find(v->dpu_id.value);
+    if (it == view.volumes.end()) {
+      if (v->state == VolumeState::ready)
+        core_.event("error", "volume " + v->id.value,
+                    "volume " + v->id.value + " (" + v->name +
+                        ") is missing on the DPU; it stays listed. Run `vnvme doctor`");
+      continue;
+    }
+    if (v->size != it->second.size && !core_.world.has_intent(v->id)) {
+      VolumeRecord corrected = *v;
+      corrected.size = it->second.size;
+      changes.push_back(Put<VolumeRecord>{std::move(corrected)});
+    }
+  }
+  std::size_t strangers = 0;
+  for (const auto& [id, seen] : view.volumes)
+    if (!known.contains(id) && !model::parse_name(seen.name)) ++strangers;
+  if (strangers > 0)
+    core_.event("warning", "SR " + sr.id.value,
+                std::to_string(strangers) + " volume(s) in the pool of SR " + sr.id.value +
+                    " were not made by vnvme and are left alone");
+}
+
+Task<Result<void>> Reconciler::recognise() {
+  std::vector<Change> changes;
+  for (const auto& [id, sr] : core_.world.srs()) {
+    if (sr.dpu != link_.id() || sr.state != SrState::ready) continue;
+    const PoolView* view = link_.view(sr.pool);
+    if (view == nullptr) {
+      core_.event("error", "SR " + id.value,
+                  "the pool of SR " + id.value + " is not on DPU " + link_.id().value +
+                      "; nothing of it is deleted or forgotten. Run `vnvme doctor`");
+      continue;
+    }
+    SrRecord updated = sr;
+    updated.total = view->pool.total;
+    updated.free = view->pool.free;
+    updated.cluster = view->pool.cluster;
+    if (updated.pool_name.empty()) updated.pool_name = view->pool.name;
+    if (updated.total != sr.total || updated.free != sr.free || updated.cluster != sr.cluster ||
+        updated.pool_name != sr.pool_name)
+      changes.push_back(Put<SrRecord>{updated});
+    if (sr.adopted)
+      adopt(updated, *view, changes);
+    else
+      inventory(updated, *view, changes);
+  }
+  if (changes.empty()) co_return Result<void>{};
+  co_return co_await core_.commit(std::move(changes));
+}
+
+Reconciler::Guarded Reconciler::guard_intents() {
+  Guarded out;
+  for (const auto& [id, intent] : core_.world.intents()) {
+    const SrRecord* sr = core_.world.sr(intent.sr);
+    if (sr == nullptr || sr->dpu != link_.id() || core_.live_intents.contains(id)) continue;
+    bool waits_for_word = std::any_of(core_.pending.begin(), core_.pending.end(),
+                                      [&](const auto& p) { return p.second.intent.id == id; });
+    if (waits_for_word) continue;
+    auto hold = core_.guards.try_acquire(guard_of(intent), "recovery after a restart");
+    if (hold) out.emplace_back(intent, std::move(*hold));
+  }
+  return out;
+}
+
+Task<void> Reconciler::converge(Guarded guarded) {
+  for (auto& [intent, hold] : guarded) {
+    LiveIntent mine(core_, intent.id);
+    auto resolved = co_await resolve_intent(core_, link_, intent, Deadline::after(kStep));
+    if (!resolved)
+      log::warning("an intent is still open",
+                   {{"volume", intent.volume.value}, {"error", resolved.error().describe()}});
+    hold.release();
+  }
+  auto functions = co_await restore_functions();
+  if (functions) functions = co_await restore_exposures();
+  if (!functions)
+    core_.event("warning", "dpu " + link_.id().value,
+                "functions of DPU " + link_.id().value +
+                    " could not be brought back yet: " + functions.error().describe());
+}
+
+Task<Result<void>> Reconciler::restore_functions() {
+  auto lane = co_await link_.functions_lane().acquire("recovery of functions", Deadline::after(kStep));
+  if (!lane) co_return fail(std::move(lane.error()));
+  std::vector<ReservationRecord> reservations;
+  std::set<std::string> serials{std::string(model::kDom0Serial)};
+  for (const auto& [key, r] : core_.world.reservations())
+    if (r.dpu == link_.id()) reservations.push_back(r), serials.insert(r.serial);
+  auto functions = co_await link_.dpu().list_functions(Deadline::after(kStep));
+  if (!functions) co_return fail(std::move(functions.error()));
+  for (ReservationRecord& r : reservations) {
+    auto same = [&](const dpu::Function& f) { return f.serial == r.serial && f.ready && f.id == r.function; };
+    if (std::any_of(functions->begin(), functions->end(), same)) continue;
+    auto opened = co_await link_.dpu().open_function(r.serial, Deadline::after(kStep));
+    if (!opened) co_return fail(std::move(opened.error()));
+    if (opened->id == r.function) continue;
+    r.function = opened->id;
+    auto stored = co_await core_.commit_all(Change{Put<ReservationRecord>{r}});
+    if (!stored) co_return stored;
+  }
+  // Ours, but nobody's: made by a call that did not live to record it.
+  for (const auto& f : *functions) {
+    if (f.foreign || f.serial.empty() || serials.contains(f.serial) || f.serial.rfind("vnvm", 0) != 0)
+      continue;
+    auto closed = co_await link_.dpu().close_function(f.id, Deadline::after(kStep));
+    core_.event(closed ? "info" : "warning", "function " + f.id.value,
+                closed ? "function " + f.id.value + " was reserved for nobody and was closed"
+                       : "function " + f.id.value +
+                             " is reserved for nobody, but cannot be closed: " + closed.error().describe());
+  }
+  co_return Result<void>{};
+}
+
+Task<Result<void>> Reconciler::drop_strangers(const std::vector<dpu::Exposure>& exposures) {
+  for (const auto& e : exposures) {
+    if (e.foreign) continue;
+    bool wanted = false;
+    for (const auto& [key, a] : core_.world.attachments()) {
+      const VolumeRecord* v = core_.world.volume(a.volume);
+      wanted = wanted ||
+               (v != nullptr && v->dpu_id.value == e.target && a.function == e.function && a.nsid == e.nsid);
+    }
+    if (wanted) continue;
+    auto gone = co_await link_.dpu().unexpose(e.function, e.nsid, Deadline::after(kStep));
+    if (!gone) co_return gone;
+    core_.event("info", "function " + e.function.value,
+                "namespace " + std::to_string(e.nsid) + " of function " + e.function.value +
+                    " belonged to nobody and was taken away");
+  }
+  co_return Result<void>{};
+}
+
+Task<Result<void>> Reconciler::restore_exposures() {
+  auto lane = co_await link_.functions_lane().acquire("recovery of exposures", Deadline::after(kStep));
+  if (!lane) co_return fail(std::move(lane.error()));
+  // After a reboot of the host every binding of it is void (C6): guests are gone, and dom0's devices with
+  // them.
+  std::vector<Change> voided;
+  std::vector<AttachmentRecord> wanted;
+  const std::string boot = core_.ports.pci.boot_id();
+  for (const auto& [key, a] : core_.world.attachments()) {
+    if (a.dpu != link_.id()) continue;
+    if (a.boot_id != boot)
+      voided.push_back(EraseAttachment{a.volume, a.owner});
+    else
+      wanted.push_back(a);
+  }
+  if (!voided.empty()) {
+    auto stored = co_await core_.commit(std::move(voided));
+    if (!stored) co_return stored;
+  }
+  auto exposures = co_await link_.dpu().list_exposures(Deadline::after(kStep));
+  if (!exposures) co_return fail(std::move(exposures.error()));
+  auto dropped = co_await drop_strangers(*exposures);
+  if (!dropped) co_return dropped;
+  for (const AttachmentRecord& a : wanted) {
+    const VolumeRecord* v = core_.world.volume(a.volume);
+    if (v == nullptr || a.state == AttachState::releasing) continue;
+    if (a.owner == model::kDom0) {
+      auto opened =
+          co_await link_.dpu().open_function(std::string(model::kDom0Serial), Deadline::after(kStep));
+      if (!opened) co_return fail(std::move(opened.error()));
+    }
+    auto exposed = co_await link_.dpu().expose(
+        dpu::Expose{a.function, a.nsid, v->dpu_id.value, a.volume.value}, Deadline::after(kStep));
+    if (!exposed)
+      core_.event("error", "volume " + a.volume.value,
+                  "volume " + a.volume.value + " could not be exposed again to " + model::describe_owner(a) +
+                      ": " + exposed.error().describe());
+  }
+  co_return Result<void>{};
+}
+
+}  // namespace vnvme::service

@@ -1,0 +1,39 @@
+// After each (re)connection: compares what is wanted (store) with what is (DPU
+// and host) and brings them together, before anybody may change anything. It
+// never deletes what it does not know (I1); it may be killed at any point (C4).
+#pragma once
+#include <utility>
+#include <vector>
+
+#include "service/link.hpp"
+
+namespace vnvme::service {
+
+class Reconciler {
+ public:
+  using Guarded = std::vector<std::pair<IntentRecord, Lane::Hold>>;
+
+  Reconciler(Core& core, Link& link) : core_(core), link_(link) {}
+
+  // RAIDs without a superblock are gone after a restart of the DPU; the same recipe brings pool and data
+  // back.
+  Task<Result<void>> restore_raids();
+  // Which pool is which SR's; volumes missing, unknown, of other size; SRs to be adopted.
+  Task<Result<void>> recognise();
+  // Takes the guards of all objects with intents that no call works on, at once.
+  Guarded guard_intents();
+  // Resolves those, then functions and exposures. What fails is left to the housekeeper.
+  Task<void> converge(Guarded guarded);
+
+ private:
+  void inventory(const SrRecord& sr, const PoolView& view, std::vector<Change>& changes);
+  void adopt(const SrRecord& sr, const PoolView& view, std::vector<Change>& changes);
+  Task<Result<void>> restore_functions();
+  Task<Result<void>> restore_exposures();
+  Task<Result<void>> drop_strangers(const std::vector<dpu::Exposure>& exposures);
+
+  Core& core_;
+  Link& link_;
+};
+
+}  // namespace vnvme::service
