@@ -30,6 +30,7 @@ class Section {
       if (std::find(known.begin(), known.end(), it.key()) == known.end())
         complain(it.key(), "is not a known key; accepted here: " + join(known, ", "));
   }
+  [[nodiscard]] bool has(const std::string& key) const { return object_.contains(key); }
   std::string text(const std::string& key, std::string otherwise) {
     auto it = object_.find(key);
     if (it == object_.end()) return otherwise;
@@ -109,8 +110,10 @@ bool good_name(const std::string& name) {
 void read_dpus(Section& top, Config& config) {
   std::set<std::string> names, uris;
   for (Section& s : top.list("dpus", kMostDpus)) {
-    s.only({"name", "uri", "listener"});
-    DpuConfig dpu{s.text("name", ""), s.text("uri", ""), s.text("listener", "")};
+    s.only({"name", "uri", "listener", "clear_method"});
+    DpuConfig dpu{s.text("name", ""), s.text("uri", ""), s.text("listener", ""), ""};
+    if (s.has("clear_method"))
+      dpu.clear_method = s.one_of("clear_method", "", {"unmap", "write_zeroes", "none"});
     if (!good_name(dpu.name))
       s.complain("name",
                  "is " + Section::shown(dpu.name) + "; accepted: 1 to 32 letters, digits, '-', '_', '.'");

@@ -19,6 +19,7 @@ struct DpuConfig {
   std::string uri;  // "unix:/path" or "tcp:ADDRESS:PORT"
   // Where functions listen when the target has no PCI side of its own; empty: none.
   std::string listener;
+  std::string clear_method;  // of new lvols: "unmap", "write_zeroes", "none"; empty: the target's default
 };
 
 enum class HostKind { sysfs, fake };
