@@ -141,7 +141,7 @@ Task<void> AdminServer::follow(Stream& stream, Json args) {
     }
     const Json* events = member(*result, "events");
     bool news = events != nullptr && !events->empty();
-    if (auto next = number_of(*result, "next")) args["since"] = *next;
+    if (auto next = integer_of(*result, "next")) args["since"] = *next;
     bool sent = true;
     if (first || news) {
       std::string text = result_line(*result);
