@@ -332,18 +332,18 @@ Task<Result<nlohmann::json>> AdminCalls::reserve(Json args, Deadline deadline) {
   // The serial is a function of the VM, so an interrupted reservation finds its function again (C1).
   ReservationRecord record{vm, (*link)->id(), FunctionId(), model::serial_of_vm(vm)};
   if (const ReservationRecord* known = core_.world.reservation(vm, (*link)->id())) record = *known;
-  auto stored = co_await core_.commit_all(Change{Put<ReservationRecord>{record}});
+  auto stored = co_await core_.commit(Changes().put(record));
   if (!stored) co_return fail(std::move(stored.error()));
   auto lane = co_await (*link)->functions_lane().acquire("reserve for VM " + vm.value, deadline);
   if (!lane) co_return fail(std::move(lane.error()));
   auto function = co_await own_function(core_, **link, record.serial, deadline);
   if (!function) {
     if (function.error().outcome == Outcome::not_done && record.function.empty())
-      (void)co_await core_.commit_all(Change{EraseReservation{vm, (*link)->id()}});
+      (void)co_await core_.commit(Changes().erase_reservation(vm, (*link)->id()));
     co_return fail(std::move(function.error()));
   }
   record.function = function->id;
-  stored = co_await core_.commit_all(Change{Put<ReservationRecord>{record}});
+  stored = co_await core_.commit(Changes().put(record));
   if (!stored) co_return fail(std::move(stored.error()));
   if (!function->bdf.empty()) {
     auto bound = co_await core_.ports.pci.bind_pciback(function->bdf, deadline);
@@ -375,7 +375,7 @@ Task<Result<nlohmann::json>> AdminCalls::unreserve(Json args, Deadline deadline)
     auto lane = co_await (*link)->functions_lane().acquire("unreserve of VM " + vm.value, deadline);
     if (!lane) co_return fail(std::move(lane.error()));
     // First the record: a function without one is closed by the reconciler, should we die now.
-    auto stored = co_await core_.commit_all(Change{EraseReservation{vm, r.dpu}});
+    auto stored = co_await core_.commit(Changes().erase_reservation(vm, r.dpu));
     if (!stored) co_return fail(std::move(stored.error()));
     if (r.function.empty()) continue;
     auto closed = co_await (*link)->dpu().close_function(r.function, deadline);
@@ -400,7 +400,7 @@ Task<Result<nlohmann::json>> AdminCalls::adopt(Json args, Deadline) {
     }
     if (accept) {
       sr.adopted = false;
-      auto stored = co_await core_.commit_all(Change{Put<SrRecord>{sr}});
+      auto stored = co_await core_.commit(Changes().put(sr));
       if (!stored) co_return fail(std::move(stored.error()));
       core_.event("warning", "SR " + sr.id.value,
                   "SR " + sr.id.value + " was adopted as it is: " + std::to_string(count) +

@@ -19,7 +19,8 @@ Task<Result<void>> Core::load() {
   co_return Result<void>{};
 }
 
-Task<Result<void>> Core::commit(std::vector<Change> changes) {
+Task<Result<void>> Core::commit(Changes wanted) {
+  std::vector<Change> changes = wanted.take();
   auto stored = co_await ports.store.commit(changes);
   if (!stored) co_return fail(std::move(stored.error()));
   world.apply(changes);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "model/world.hpp"
+#include "service/changes.hpp"
 #include "service/lane.hpp"
 #include "vnvme/dpu.hpp"
 #include "vnvme/events.hpp"
@@ -59,13 +60,7 @@ class Core {
   // Reads the store. Everything else comes after it.
   Task<Result<void>> load();
   // Durable first, then seen: the world changes only when the store has it. An error: nothing has changed.
-  Task<Result<void>> commit(std::vector<Change> changes);
-  template <class... Changes>
-  Task<Result<void>> commit_all(Changes... changes) {
-    std::vector<Change> list;
-    (list.push_back(std::move(changes)), ...);
-    return commit(std::move(list));
-  }
+  Task<Result<void>> commit(Changes changes);
 
   // The link to that DPU, made when it is asked for first. `dpu` is a URI.
   Result<Link*> link(const DpuId& dpu);

@@ -134,26 +134,24 @@ Task<Result<dpu::Function>> DatapathCalls::expose(smapi::Context context, Plan& 
   IntentRecord intent = new_intent(core_, IntentKind::expose, plan.place.sr, plan.volume.id, context.request);
   intent.facts["owner"] = plan.owner;
   LiveIntent live(core_, intent.id);
+  NsidRecord number{plan.owner, plan.volume.id, record.nsid};
   bool changed = known == nullptr || !same_hold(*known, record);
   if (changed) {
-    auto stored = co_await core_.commit_all(
-        Change{Put<AttachmentRecord>{record}},
-        Change{Put<NsidRecord>{NsidRecord{plan.owner, plan.volume.id, record.nsid}}},
-        Change{Put<IntentRecord>{intent}});
+    auto stored = co_await core_.commit(Changes().put(record).put(number).put(intent));
     if (!stored) co_return fail(std::move(stored.error()));
   }
   auto exposed = co_await expose_in_lane(plan, record, context.deadline);
   if (!exposed) {
     bool fresh = known == nullptr;
     if (changed && exposed.error().outcome == Outcome::not_done && fresh)
-      (void)co_await core_.commit_all(Change{EraseAttachment{record.volume, record.owner}},
-                                      Change{EraseIntent{intent.id}});
+      (void)co_await core_.commit(
+          Changes().erase_attachment(record.volume, record.owner).erase_intent(intent.id));
     else
       core_.work.notify();
     co_return fail(std::move(exposed.error()));
   }
   if (changed) {
-    auto stored = co_await core_.commit_all(Change{EraseIntent{intent.id}});
+    auto stored = co_await core_.commit(Changes().erase_intent(intent.id));
     if (!stored) co_return fail(std::move(stored.error()));
   }
   co_return std::move(*function);
@@ -209,7 +207,7 @@ Task<Result<void>> DatapathCalls::activate(smapi::Context context, std::string u
   if (record.mode == mode && record.state == AttachState::active) co_return Result<void>{};
   record.mode = mode;
   record.state = AttachState::active;
-  co_return co_await core_.commit_all(Change{Put<AttachmentRecord>{record}});
+  co_return co_await core_.commit(Changes().put(record));
 }
 
 Task<Result<void>> DatapathCalls::release(smapi::Context context, std::string uri, std::string domain) {

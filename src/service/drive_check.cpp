@@ -56,8 +56,8 @@ Task<DriveVerdict> judge_contents(Core& core, Link& link, dpu::Drive drive, Dead
   auto function = co_await open_dom0_function(core, link, deadline);
   if (!function) co_return unknown(function.error());
   std::string uuid = random_uuid();
-  auto exposed =
-      co_await link.dpu().expose(dpu::Expose{function->id, kScratchNsid, drive.name, uuid}, deadline);
+  dpu::Expose order{function->id, kScratchNsid, drive.name, uuid};
+  auto exposed = co_await link.dpu().expose(order, deadline);
   DriveVerdict verdict;
   if (!exposed) {
     verdict = unknown(exposed.error());

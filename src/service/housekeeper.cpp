@@ -134,7 +134,7 @@ Task<bool> Housekeeper::free_one(VolumeRecord v, Link& link, SrRecord sr) {
     base.kind = VolumeKind::base;
     base.state = VolumeState::ready;
     base.rename_pending = true;
-    auto kept = co_await core_.commit_all(Change{Put<VolumeRecord>{base}});
+    auto kept = co_await core_.commit(Changes().put(base));
     co_return kept.has_value();
   }
   if (*found) {
@@ -151,7 +151,7 @@ Task<bool> Housekeeper::free_one(VolumeRecord v, Link& link, SrRecord sr) {
       co_return false;
     }
   }
-  auto stored = co_await core_.commit_all(Change{Erase<VolumeId>{v.id}});
+  auto stored = co_await core_.commit(Changes().erase(v.id));
   if (!stored) co_return false;
   (void)co_await link.refresh_pools(Deadline::after(kStep));
   core_.released.notify();
@@ -195,7 +195,7 @@ Task<bool> Housekeeper::renames() {
     }
     v.dpu_name = name;
     v.rename_pending = false;
-    auto stored = co_await core_.commit_all(Change{Put<VolumeRecord>{v}});
+    auto stored = co_await core_.commit(Changes().put(v));
     clean = clean && stored.has_value();
   }
   co_return clean;
@@ -234,7 +234,7 @@ Task<bool> Housekeeper::bases() {
       continue;
     }
     v.state = VolumeState::trash;
-    auto stored = co_await core_.commit_all(Change{Put<VolumeRecord>{v}});
+    auto stored = co_await core_.commit(Changes().put(v));
     clean = false;  // the next round frees it
     if (!stored) co_return false;
   }
@@ -258,7 +258,7 @@ Task<void> Housekeeper::vanished_domains() {
       continue;
     a.state = AttachState::releasing;
     a.mode = AttachMode::none;
-    auto stored = co_await core_.commit_all(Change{Put<AttachmentRecord>{a}});
+    auto stored = co_await core_.commit(Changes().put(a));
     if (stored)
       core_.event("info", "volume " + a.volume.value,
                   "the domain of " + model::describe_owner(a) + " is gone: volume " + a.volume.value +
@@ -335,7 +335,7 @@ Task<bool> Housekeeper::release_one(AttachmentRecord a, Link& link) {
       co_return false;
     }
   }
-  auto stored = co_await core_.commit_all(Change{EraseAttachment{a.volume, a.owner}});
+  auto stored = co_await core_.commit(Changes().erase_attachment(a.volume, a.owner));
   if (!stored) co_return false;
   idle_.erase(a.volume);
   core_.released.notify();

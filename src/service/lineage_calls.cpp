@@ -77,8 +77,7 @@ Task<Result<smapi::Volume>> LineageCalls::snapshot(smapi::Context context, SrId 
     intent.facts["name"] = volume.dpu_name;
   }
   LiveIntent live(core_, intent.id);
-  auto stored =
-      co_await core_.commit_all(Change{Put<VolumeRecord>{volume}}, Change{Put<IntentRecord>{intent}});
+  auto stored = co_await core_.commit(Changes().put(volume).put(intent));
   if (!stored) co_return fail(std::move(stored.error()));
   if (source->dpu_id.empty())
     co_return leave_pending(core_, context, std::move(volume), std::move(intent), nullptr);
@@ -243,7 +242,7 @@ Task<Result<void>> LineageCalls::revert(smapi::Context context, SrId sr, VolumeI
                   {"snapshot", from->dpu_id.value},
                   {"old", volume->dpu_id.value}};
   LiveIntent live(core_, intent.id);
-  auto stored = co_await core_.commit_all(Change{Put<IntentRecord>{intent}});
+  auto stored = co_await core_.commit(Changes().put(intent));
   if (!stored) co_return stored;
   auto lane =
       co_await place->link->lane(place->sr.pool).acquire("revert of volume " + id.value, context.deadline);
@@ -269,8 +268,7 @@ Task<Result<void>> LineageCalls::revert(smapi::Context context, SrId sr, VolumeI
   volume->dpu_name = made->name;
   volume->size = made->size;
   volume->rename_pending = true;
-  stored = co_await core_.commit_all(Change{Put<VolumeRecord>{*volume}}, Change{Put<VolumeRecord>{old}},
-                                     Change{EraseIntent{intent.id}});
+  stored = co_await core_.commit(Changes().put(*volume).put(old).erase_intent(intent.id));
   core_.work.notify();
   co_return stored;
 }

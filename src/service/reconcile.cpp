@@ -24,8 +24,8 @@ Task<Result<void>> Reconciler::restore_raids() {
     bool there =
         std::any_of(raids->begin(), raids->end(), [&](const dpu::Raid& r) { return r.name == sr.raid_name; });
     if (there) continue;
-    auto made = co_await link_.dpu().create_raid(
-        dpu::CreateRaid{sr.raid_name, sr.raid_level, sr.strip_kib, sr.drives}, Deadline::after(kStep));
+    dpu::CreateRaid order{sr.raid_name, sr.raid_level, sr.strip_kib, sr.drives};
+    auto made = co_await link_.dpu().create_raid(order, Deadline::after(kStep));
     if (!made)
       core_.event("error", "SR " + sr.id.value,
                   "RAID " + sr.raid_name + " of SR " + sr.id.value +
@@ -160,7 +160,7 @@ Task<Result<void>> Reconciler::restore_functions() {
     if (!opened) co_return fail(std::move(opened.error()));
     if (opened->id == r.function) continue;
     r.function = opened->id;
-    auto stored = co_await core_.commit_all(Change{Put<ReservationRecord>{r}});
+    auto stored = co_await core_.commit(Changes().put(r));
     if (!stored) co_return stored;
   }
   // Ours, but nobody's: made by a call that did not live to record it.
@@ -226,8 +226,8 @@ Task<Result<void>> Reconciler::restore_exposures() {
           co_await link_.dpu().open_function(std::string(model::kDom0Serial), Deadline::after(kStep));
       if (!opened) co_return fail(std::move(opened.error()));
     }
-    auto exposed = co_await link_.dpu().expose(
-        dpu::Expose{a.function, a.nsid, v->dpu_id.value, a.volume.value}, Deadline::after(kStep));
+    dpu::Expose order{a.function, a.nsid, v->dpu_id.value, a.volume.value};
+    auto exposed = co_await link_.dpu().expose(order, Deadline::after(kStep));
     if (!exposed)
       core_.event("error", "volume " + a.volume.value,
                   "volume " + a.volume.value + " could not be exposed again to " + model::describe_owner(a) +

@@ -38,12 +38,12 @@ Task<Result<void>> collect(Core& core, Link& link, PoolId pool, IntentRecord int
 Task<Result<void>> settle_resize(Core& core, Link& link, PoolId pool, IntentRecord intent,
                                  Deadline deadline) {
   const VolumeRecord* known = core.world.volume(intent.volume);
-  if (known == nullptr) co_return co_await core.commit_all(Change{EraseIntent{intent.id}});
+  if (known == nullptr) co_return co_await core.commit(Changes().erase_intent(intent.id));
   VolumeRecord record = *known;
   if (record.dpu_id.empty()) {  // it had 0 bytes, and its first lvol was being made
     auto removed = co_await remove_named(link, pool, fact(intent, "name"), deadline);
     if (!removed) co_return removed;
-    co_return co_await core.commit_all(Change{EraseIntent{intent.id}});
+    co_return co_await core.commit(Changes().erase_intent(intent.id));
   }
   auto found = co_await link.probe(record.dpu_id, deadline);
   if (!found) co_return fail(std::move(found.error()));
@@ -51,13 +51,13 @@ Task<Result<void>> settle_resize(Core& core, Link& link, PoolId pool, IntentReco
     link.saw(**found);
     record.size = (*found)->size;  // the DPU's truth, whichever of the two sizes it is
   }
-  co_return co_await core.commit_all(Change{Put<VolumeRecord>{record}}, Change{EraseIntent{intent.id}});
+  co_return co_await core.commit(Changes().put(record).erase_intent(intent.id));
 }
 
 Task<Result<void>> undo_revert(Core& core, Link& link, PoolId pool, IntentRecord intent, Deadline deadline) {
   auto removed = co_await remove_named(link, pool, fact(intent, "name"), deadline);
   if (!removed) co_return removed;
-  auto stored = co_await core.commit_all(Change{EraseIntent{intent.id}});
+  auto stored = co_await core.commit(Changes().erase_intent(intent.id));
   if (stored) (void)co_await link.refresh_volumes(pool, deadline);
   co_return stored;
 }
@@ -65,7 +65,7 @@ Task<Result<void>> undo_revert(Core& core, Link& link, PoolId pool, IntentRecord
 Task<Result<void>> undo_expose(Core& core, Link& link, IntentRecord intent, Deadline deadline) {
   std::string owner = fact(intent, "owner");
   const AttachmentRecord* known = core.world.attachment(intent.volume, owner);
-  if (known == nullptr) co_return co_await core.commit_all(Change{EraseIntent{intent.id}});
+  if (known == nullptr) co_return co_await core.commit(Changes().erase_intent(intent.id));
   AttachmentRecord attachment = *known;
   auto lane =
       co_await link.functions_lane().acquire("undo of an attach of volume " + intent.volume.value, deadline);
@@ -73,7 +73,7 @@ Task<Result<void>> undo_expose(Core& core, Link& link, IntentRecord intent, Dead
   auto gone = co_await link.dpu().unexpose(attachment.function, attachment.nsid, deadline);
   if (!gone) co_return gone;
   auto stored =
-      co_await core.commit_all(Change{EraseIntent{intent.id}}, Change{EraseAttachment{intent.volume, owner}});
+      co_await core.commit(Changes().erase_intent(intent.id).erase_attachment(intent.volume, owner));
   core.released.notify();
   co_return stored;
 }
@@ -81,7 +81,7 @@ Task<Result<void>> undo_expose(Core& core, Link& link, IntentRecord intent, Dead
 // A half-made SR: undone, unless something is in its pool already, which then is worth more than tidiness.
 Task<Result<void>> undo_sr_create(Core& core, Link& link, IntentRecord intent, Deadline deadline) {
   const SrRecord* known = core.world.sr(intent.sr);
-  if (known == nullptr) co_return co_await core.commit_all(Change{EraseIntent{intent.id}});
+  if (known == nullptr) co_return co_await core.commit(Changes().erase_intent(intent.id));
   SrRecord sr = *known;
   auto pools = co_await link.dpu().list_pools(deadline);
   if (!pools) co_return fail(std::move(pools.error()));
@@ -94,7 +94,7 @@ Task<Result<void>> undo_sr_create(Core& core, Link& link, IntentRecord intent, D
       sr.state = SrState::ready;
       core.event("warning", "SR " + sr.id.value,
                  "SR " + sr.id.value + " was half made and its pool holds volumes: kept");
-      co_return co_await core.commit_all(Change{Put<SrRecord>{sr}}, Change{EraseIntent{intent.id}});
+      co_return co_await core.commit(Changes().put(sr).erase_intent(intent.id));
     }
     auto deleted = co_await link.dpu().delete_pool(pool.id, deadline);
     if (!deleted && deleted.error().code != Errc::not_found) co_return deleted;
@@ -108,7 +108,7 @@ Task<Result<void>> undo_sr_create(Core& core, Link& link, IntentRecord intent, D
       if (!deleted && deleted.error().code != Errc::not_found) co_return deleted;
     }
   }
-  auto stored = co_await core.commit_all(Change{EraseIntent{intent.id}}, Change{Erase<SrId>{sr.id}});
+  auto stored = co_await core.commit(Changes().erase_intent(intent.id).erase(sr.id));
   if (stored) (void)co_await link.refresh_pools(deadline);
   co_return stored;
 }
@@ -116,7 +116,7 @@ Task<Result<void>> undo_sr_create(Core& core, Link& link, IntentRecord intent, D
 // Once begun, a destroy of an SR is finished: it was refused before the intent if anything was in its way.
 Task<Result<void>> finish_sr_destroy(Core& core, Link& link, IntentRecord intent, Deadline deadline) {
   const SrRecord* known = core.world.sr(intent.sr);
-  if (known == nullptr) co_return co_await core.commit_all(Change{EraseIntent{intent.id}});
+  if (known == nullptr) co_return co_await core.commit(Changes().erase_intent(intent.id));
   SrRecord sr = *known;
   auto pools = co_await link.dpu().list_pools(deadline);
   if (!pools) co_return fail(std::move(pools.error()));

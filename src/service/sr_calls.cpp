@@ -80,8 +80,8 @@ Task<Result<std::vector<dpu::Drive>>> SrCalls::choose_drives(Link& link, const S
 Task<Result<void>> SrCalls::make_pool(Link& link, SrRecord& sr, const SrConfig& config, Deadline deadline) {
   std::string below = sr.drives.front();
   if (!sr.raid_name.empty()) {
-    auto made = co_await link.dpu().create_raid(
-        dpu::CreateRaid{sr.raid_name, sr.raid_level, sr.strip_kib, sr.drives}, deadline);
+    dpu::CreateRaid raid{sr.raid_name, sr.raid_level, sr.strip_kib, sr.drives};
+    auto made = co_await link.dpu().create_raid(raid, deadline);
     if (!made) {
       auto raids = co_await link.dpu().list_raids(deadline);
       bool there = raids && std::any_of(raids->begin(), raids->end(),
@@ -90,7 +90,8 @@ Task<Result<void>> SrCalls::make_pool(Link& link, SrRecord& sr, const SrConfig& 
     }
     below = sr.raid_name;
   }
-  auto pool = co_await link.dpu().create_pool(dpu::CreatePool{sr.pool_name, below, config.cluster}, deadline);
+  dpu::CreatePool order{sr.pool_name, below, config.cluster};
+  auto pool = co_await link.dpu().create_pool(order, deadline);
   auto listed = co_await link.refresh_pools(deadline);
   if (!listed) co_return listed;
   for (const auto& [id, view] : link.views()) {
@@ -158,7 +159,7 @@ Task<Result<smapi::Strings>> SrCalls::create(smapi::Context context, SrId id, sm
     auto taken = co_await take_pool(context, **link, std::move(sr), *config);
     if (!taken) co_return fail(std::move(taken.error()));
     taken->state = SrState::ready;
-    auto stored = co_await core_.commit_all(Change{Put<SrRecord>{*taken}});
+    auto stored = co_await core_.commit(Changes().put(*taken));
     if (!stored) co_return fail(std::move(stored.error()));
     co_return describe_sr(*taken, config->dpu);
   }
@@ -176,7 +177,7 @@ Task<Result<smapi::Strings>> SrCalls::create(smapi::Context context, SrId id, sm
   }
   IntentRecord intent = new_intent(core_, IntentKind::sr_create, sr, VolumeId(), context.request);
   LiveIntent live(core_, intent.id);
-  auto stored = co_await core_.commit_all(Change{Put<SrRecord>{sr}}, Change{Put<IntentRecord>{intent}});
+  auto stored = co_await core_.commit(Changes().put(sr).put(intent));
   if (!stored) co_return fail(std::move(stored.error()));
   auto made = co_await make_pool(**link, sr, *config, context.deadline);
   if (!made) {
@@ -186,7 +187,7 @@ Task<Result<smapi::Strings>> SrCalls::create(smapi::Context context, SrId id, sm
     co_return fail(std::move(made.error()));
   }
   sr.state = SrState::ready;
-  stored = co_await core_.commit_all(Change{Put<SrRecord>{sr}}, Change{EraseIntent{intent.id}});
+  stored = co_await core_.commit(Changes().put(sr).erase_intent(intent.id));
   if (!stored) {
     core_.work.notify();
     co_return fail(std::move(stored.error()));
@@ -235,7 +236,7 @@ Task<Result<SrId>> SrCalls::attach(smapi::Context context, smapi::Strings config
   }
   if (!sr.attached || known == nullptr) {
     sr.attached = true;
-    auto stored = co_await core_.commit_all(Change{Put<SrRecord>{sr}});
+    auto stored = co_await core_.commit(Changes().put(sr));
     if (!stored) co_return fail(std::move(stored.error()));
   }
   auto link = core_.link(sr.dpu);
@@ -250,7 +251,7 @@ Task<Result<void>> SrCalls::edit(smapi::Context context, SrId id, std::function<
   auto sr = usable_sr(core_, id);
   if (!sr) co_return fail(std::move(sr.error()));
   change(*sr);
-  co_return co_await core_.commit_all(Change{Put<SrRecord>{std::move(*sr)}});
+  co_return co_await core_.commit(Changes().put(std::move(*sr)));
 }
 
 Task<Result<void>> SrCalls::detach(smapi::Context context, SrId id) {
@@ -262,14 +263,17 @@ Task<Result<void>> SrCalls::detach(smapi::Context context, SrId id) {
       co_return fail(Errc::in_use,
                      "SR " + id.value + " cannot be detached: volume " + v->id.value + " is attached");
   }
-  co_return co_await edit(context, id, [](SrRecord& r) { r.attached = false; });
+  std::function<void(SrRecord&)> change = [](SrRecord& r) { r.attached = false; };
+  co_return co_await edit(context, id, change);
 }
 
 Task<Result<void>> SrCalls::set_name(smapi::Context context, SrId id, std::string name) {
-  co_return co_await edit(context, id, [name](SrRecord& r) { r.name = name; });
+  std::function<void(SrRecord&)> change = [name](SrRecord& r) { r.name = name; };
+  co_return co_await edit(context, id, change);
 }
 Task<Result<void>> SrCalls::set_description(smapi::Context context, SrId id, std::string text) {
-  co_return co_await edit(context, id, [text](SrRecord& r) { r.description = text; });
+  std::function<void(SrRecord&)> change = [text](SrRecord& r) { r.description = text; };
+  co_return co_await edit(context, id, change);
 }
 
 Task<Result<void>> SrCalls::destroy(smapi::Context context, SrId id) {
@@ -299,7 +303,7 @@ Task<Result<void>> SrCalls::destroy(smapi::Context context, SrId id) {
   sr.state = SrState::destroying;
   IntentRecord intent = new_intent(core_, IntentKind::sr_destroy, sr, VolumeId(), context.request);
   LiveIntent live(core_, intent.id);
-  auto stored = co_await core_.commit_all(Change{Put<SrRecord>{sr}}, Change{Put<IntentRecord>{intent}});
+  auto stored = co_await core_.commit(Changes().put(sr).put(intent));
   if (!stored) co_return stored;
   lane->release();
   auto done = co_await resolve_intent(core_, *place->link, intent, context.deadline);

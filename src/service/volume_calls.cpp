@@ -100,8 +100,7 @@ Task<Result<smapi::Volume>> VolumeCalls::create(smapi::Context context, SrId sr,
     intent.facts["name"] = volume.dpu_name;
   }
   LiveIntent live(core_, intent.id);
-  auto stored =
-      co_await core_.commit_all(Change{Put<VolumeRecord>{volume}}, Change{Put<IntentRecord>{intent}});
+  auto stored = co_await core_.commit(Changes().put(volume).put(intent));
   if (!stored) co_return fail(std::move(stored.error()));
   // XAPI's own self test makes a volume of 0 bytes: it exists, but there is nothing on the DPU.
   if (size.value == 0) co_return leave_pending(core_, context, std::move(volume), std::move(intent), nullptr);
@@ -186,32 +185,34 @@ Task<Result<void>> VolumeCalls::edit(smapi::Context context, SrId sr, VolumeId i
   if (!volume) co_return fail(std::move(volume.error()));
   auto changed = change(*volume);
   if (!changed) co_return changed;
-  co_return co_await core_.commit_all(Change{Put<VolumeRecord>{std::move(*volume)}});
+  co_return co_await core_.commit(Changes().put(std::move(*volume)));
 }
 
 Task<Result<void>> VolumeCalls::set_name(smapi::Context context, SrId sr, VolumeId id, std::string name) {
-  auto done = co_await edit(context, sr, id, [name](VolumeRecord& v) -> Result<void> {
+  std::function<Result<void>(VolumeRecord&)> change = [name](VolumeRecord& v) -> Result<void> {
     VNVME_TRY(check_text("the name", name));
     v.name = name;
     v.rename_pending = !v.dpu_id.empty();  // the lvol's label follows in the background
     return {};
-  });
+  };
+  auto done = co_await edit(context, sr, id, change);
   if (done) core_.work.notify();
   co_return done;
 }
 
 Task<Result<void>> VolumeCalls::set_description(smapi::Context context, SrId sr, VolumeId id,
                                                 std::string text) {
-  co_return co_await edit(context, sr, id, [text](VolumeRecord& v) -> Result<void> {
+  std::function<Result<void>(VolumeRecord&)> change = [text](VolumeRecord& v) -> Result<void> {
     VNVME_TRY(check_text("the description", text));
     v.description = text;
     return {};
-  });
+  };
+  co_return co_await edit(context, sr, id, change);
 }
 
 Task<Result<void>> VolumeCalls::set(smapi::Context context, SrId sr, VolumeId id, std::string key,
                                     std::string value) {
-  co_return co_await edit(context, sr, id, [key, value](VolumeRecord& v) -> Result<void> {
+  std::function<Result<void>(VolumeRecord&)> change = [key, value](VolumeRecord& v) -> Result<void> {
     VNVME_TRY(check_text("the key", key));
     VNVME_TRY(check_text("the value", value));
     if (!v.keys.contains(key) && v.keys.size() >= kKeysLimit)
@@ -219,14 +220,16 @@ Task<Result<void>> VolumeCalls::set(smapi::Context context, SrId sr, VolumeId id
                   "volume " + v.id.value + " has " + std::to_string(kKeysLimit) + " keys already");
     v.keys[key] = value;
     return {};
-  });
+  };
+  co_return co_await edit(context, sr, id, change);
 }
 
 Task<Result<void>> VolumeCalls::unset(smapi::Context context, SrId sr, VolumeId id, std::string key) {
-  co_return co_await edit(context, sr, id, [key](VolumeRecord& v) -> Result<void> {
+  std::function<Result<void>(VolumeRecord&)> change = [key](VolumeRecord& v) -> Result<void> {
     v.keys.erase(key);
     return {};
-  });
+  };
+  co_return co_await edit(context, sr, id, change);
 }
 
 Task<Result<void>> VolumeCalls::destroy(smapi::Context context, SrId sr, VolumeId id) {
@@ -248,9 +251,9 @@ Task<Result<void>> VolumeCalls::destroy(smapi::Context context, SrId sr, VolumeI
   // Space).
   volume.state = VolumeState::trash;
   volume.rename_pending = !volume.dpu_id.empty();
-  Change change = Put<VolumeRecord>{volume};
-  if (volume.dpu_id.empty()) change = Erase<VolumeId>{id};
-  auto stored = co_await core_.commit_all(std::move(change));
+  std::vector<Change> change{Put<VolumeRecord>{volume}};
+  if (volume.dpu_id.empty()) change = {Erase<VolumeId>{id}};
+  auto stored = co_await core_.commit(std::move(change));
   if (stored) core_.work.notify();
   co_return stored;
 }
@@ -276,7 +279,7 @@ Task<Result<void>> VolumeCalls::resize(smapi::Context context, SrId sr, VolumeId
   IntentRecord intent = new_intent(core_, IntentKind::resize, place->sr, id, context.request);
   intent.facts = {{"from", std::to_string(volume->size.value)}, {"to", std::to_string(new_size.value)}};
   LiveIntent live(core_, intent.id);
-  auto stored = co_await core_.commit_all(Change{Put<IntentRecord>{intent}});
+  auto stored = co_await core_.commit(Changes().put(intent));
   if (!stored) co_return stored;
   auto lane =
       co_await place->link->lane(place->sr.pool).acquire("resize of volume " + id.value, context.deadline);
@@ -298,7 +301,7 @@ Task<Result<void>> VolumeCalls::resize(smapi::Context context, SrId sr, VolumeId
   }
   place->link->saw(**seen);
   volume->size = (*seen)->size;
-  stored = co_await core_.commit_all(Change{Put<VolumeRecord>{*volume}}, Change{EraseIntent{intent.id}});
+  stored = co_await core_.commit(Changes().put(*volume).erase_intent(intent.id));
   if (!stored) co_return stored;
   if (volume->size < new_size) {
     if (!resized) co_return resized;
@@ -316,7 +319,7 @@ Task<Result<void>> VolumeCalls::grow_from_nothing(smapi::Context context, Place 
   IntentRecord intent = new_intent(core_, IntentKind::resize, place.sr, volume.id, context.request);
   intent.facts["name"] = volume.dpu_name;
   LiveIntent live(core_, intent.id);
-  auto stored = co_await core_.commit_all(Change{Put<IntentRecord>{intent}});
+  auto stored = co_await core_.commit(Changes().put(intent));
   if (!stored) co_return stored;
   auto lane = co_await place.link->lane(place.sr.pool)
                   .acquire("resize of volume " + volume.id.value, context.deadline);
@@ -334,7 +337,7 @@ Task<Result<void>> VolumeCalls::grow_from_nothing(smapi::Context context, Place 
   }
   volume.dpu_id = seen->id;
   volume.size = seen->size;
-  co_return co_await core_.commit_all(Change{Put<VolumeRecord>{volume}}, Change{EraseIntent{intent.id}});
+  co_return co_await core_.commit(Changes().put(volume).erase_intent(intent.id));
 }
 
 }  // namespace vnvme::service

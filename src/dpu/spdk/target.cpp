@@ -20,6 +20,42 @@ std::string about(const Step& step) {
   return step.object.empty() ? step.method : step.method + " of \"" + printable(step.object, 128) + "\"";
 }
 
+// A failure as the callers see it: classified, with step, object, peer and elapsed time.
+Result<rpc::Answer> judge(const std::string& peer, const Step& step, Result<rpc::Answer> answer,
+                          MonoClock::time_point began) {
+  if (answer && !answer->error()) return answer;
+  Error error = answer ? classify(step.method, *answer->error()) : std::move(answer.error());
+  error.text = about(step) + " failed after " + elapsed(began) + ": " + printable(error.text, 512);
+  error.step = step.method;
+  error.peer = peer;
+  log::debug("DPU call failed", {{"method", step.method},
+                                 {"code", to_string(error.code)},
+                                 {"outcome", to_string(error.outcome)},
+                                 {"why", error.text}});
+  return fail(std::move(error));
+}
+
+// Asks a new session what it is. A free function: the object that began it may be gone when an answer comes.
+Task<Result<void>> probe(std::shared_ptr<Dialect> into, std::string peer, rpc::Client::Ask ask,
+                         Deadline deadline) {
+  auto began = MonoClock::now();
+  Step methods{.method = "rpc_get_methods"}, version{.method = "spdk_get_version"};
+  auto raw_names = co_await ask(kReads, methods.method, deadline);
+  auto names = judge(peer, methods, std::move(raw_names), began);
+  if (!names) co_return fail(std::move(names.error()));
+  auto raw_version = co_await ask(kReads, version.method, deadline);
+  auto said = judge(peer, version, std::move(raw_version), began);
+  if (!said) co_return fail(std::move(said.error()));
+  // SPDK serves 64 connections; the 65th is accepted and stays silent. So the second one is tried as well.
+  auto raw_second = co_await ask(kChanges, version.method, deadline);
+  auto second = judge(peer, version, std::move(raw_second), began);
+  if (!second) co_return fail(std::move(second.error()));
+  auto dialect = make_dialect(names->result(), said->result());
+  if (!dialect) co_return fail(std::move(dialect.error()));
+  *into = std::move(*dialect);
+  co_return Result<void>();
+}
+
 }  // namespace
 
 Target::Target(boost::asio::io_context& io, std::unique_ptr<rpc::Connector> connector,
@@ -27,21 +63,11 @@ Target::Target(boost::asio::io_context& io, std::unique_ptr<rpc::Connector> conn
     : client_(io, std::move(connector), options), lanes_(io) {}
 
 void Target::start() {
-  client_.start([this](Deadline deadline) -> Task<Result<void>> { return probe(deadline); });
-}
-
-Result<rpc::Answer> Target::judge(const Step& step, Result<rpc::Answer> answer,
-                                  MonoClock::time_point began) const {
-  if (answer && !answer->error()) return answer;
-  Error error = answer ? classify(step.method, *answer->error()) : std::move(answer.error());
-  error.text = about(step) + " failed after " + elapsed(began) + ": " + printable(error.text, 512);
-  error.step = step.method;
-  error.peer = endpoint();
-  log::debug("DPU call failed", {{"method", step.method},
-                                 {"code", to_string(error.code)},
-                                 {"outcome", to_string(error.outcome)},
-                                 {"why", error.text}});
-  return fail(std::move(error));
+  auto into = dialect_;
+  auto peer = endpoint();
+  client_.start([into, peer](rpc::Client::Ask ask, Deadline deadline) -> Task<Result<void>> {
+    return probe(into, peer, std::move(ask), deadline);
+  });
 }
 
 Error Target::unreadable(const Step& step, Error error, Outcome outcome) const {
@@ -58,7 +84,7 @@ Task<Result<rpc::Answer>> Target::read(Step step, Deadline deadline) {
   auto answer = co_await client_.call(kReads, step.method, step.params, deadline.capped(step.cap));
   // A read has no effect: whatever became of it, nothing is in doubt.
   if (!answer) answer.error().outcome = Outcome::not_done;
-  co_return judge(step, std::move(answer), began);
+  co_return judge(endpoint(), step, std::move(answer), began);
 }
 
 Task<Result<rpc::Answer>> Target::change(Step step, Keep lane, Deadline deadline) {
@@ -66,7 +92,7 @@ Task<Result<rpc::Answer>> Target::change(Step step, Keep lane, Deadline deadline
   if (!lane) co_return fail(Errc::internal, about(step) + ": a mutation outside of any lane");
   auto answer =
       co_await client_.call(kChanges, step.method, step.params, deadline.capped(step.cap), std::move(lane));
-  co_return judge(step, std::move(answer), began);
+  co_return judge(endpoint(), step, std::move(answer), began);
 }
 
 Task<Result<void>> Target::change_true(Step step, Keep lane, Deadline deadline) {
@@ -87,24 +113,6 @@ Task<Result<Keep>> Target::lane(std::string name, std::string what, Deadline dea
     keep.error().peer = endpoint();
   }
   co_return keep;
-}
-
-Task<Result<void>> Target::probe(Deadline deadline) {
-  auto began = MonoClock::now();
-  Step methods{.method = "rpc_get_methods"}, version{.method = "spdk_get_version"};
-  auto names = judge(methods, co_await client_.probe_call(kReads, methods.method, nullptr, deadline), began);
-  if (!names) co_return fail(std::move(names.error()));
-  auto about_it =
-      judge(version, co_await client_.probe_call(kReads, version.method, nullptr, deadline), began);
-  if (!about_it) co_return fail(std::move(about_it.error()));
-  // SPDK serves 64 connections; the 65th is accepted and stays silent. So the second one is tried as well.
-  auto second =
-      judge(version, co_await client_.probe_call(kChanges, version.method, nullptr, deadline), began);
-  if (!second) co_return fail(std::move(second.error()));
-  auto dialect = make_dialect(names->result(), about_it->result());
-  if (!dialect) co_return fail(unreadable(methods, std::move(dialect.error()), Outcome::not_done));
-  dialect_ = std::move(*dialect);
-  co_return Result<void>();
 }
 
 }  // namespace vnvme::dpu::spdk

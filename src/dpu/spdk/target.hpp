@@ -23,7 +23,7 @@ inline constexpr auto kLongCall = std::chrono::hours(24);
 struct Step {
   std::string method;
   Params params = nullptr;
-  std::string object;  // what it is about, for the error text
+  std::string object = {};  // what it is about, for the error text
   MonoClock::duration cap = kShortCall;
 };
 
@@ -41,8 +41,8 @@ class Target {
   // The lane of one lvol store, or of the functions. `busy` names the holder.
   Task<Result<Keep>> lane(std::string name, std::string what, Deadline deadline);
 
-  [[nodiscard]] const Dialect& dialect() const { return dialect_; }
-  [[nodiscard]] Dialect& dialect() { return dialect_; }
+  [[nodiscard]] const Dialect& dialect() const { return *dialect_; }
+  [[nodiscard]] Dialect& dialect() { return *dialect_; }
   [[nodiscard]] const std::string& endpoint() const { return client_.endpoint(); }
   rpc::Client& client() { return client_; }
   [[nodiscard]] const rpc::Client& client() const { return client_; }
@@ -53,11 +53,10 @@ class Target {
   Error unreadable(const Step& step, Error error, Outcome outcome) const;
 
  private:
-  Task<Result<void>> probe(Deadline deadline);
-  Result<rpc::Answer> judge(const Step& step, Result<rpc::Answer> answer, MonoClock::time_point began) const;
   rpc::Client client_;
   rpc::Lanes lanes_;
-  Dialect dialect_;
+  // Shared with the session's probe, which may end a moment after this object.
+  std::shared_ptr<Dialect> dialect_ = std::make_shared<Dialect>();
 };
 
 }  // namespace vnvme::dpu::spdk

@@ -118,7 +118,11 @@ Task<SessionEvent> Client::Core::connect() {
 }
 
 Task<SessionEvent> Client::Core::ask() {
-  auto asked = co_await probe(Deadline::after(options.probe));
+  auto self = shared_from_this();
+  Ask ask = [self](std::size_t channel, std::string method, Deadline deadline) {
+    return self->call(channel, std::move(method), nullptr, deadline, nullptr);
+  };
+  auto asked = co_await probe(std::move(ask), Deadline::after(options.probe));
   if (stopping) co_return SessionEvent::stop;
   if (!asked) {
     failed(std::move(asked.error()));
@@ -205,13 +209,6 @@ Task<Result<Answer>> Client::call(std::size_t channel, std::string method, Json 
   if (core->machine.state() != SessionState::up || core->lost)
     co_return fail(Errc::unreachable, core->story());
   co_return co_await core->call(channel, std::move(method), std::move(params), deadline, std::move(keep));
-}
-
-Task<Result<Answer>> Client::probe_call(std::size_t channel, std::string method, Json params,
-                                        Deadline deadline) {
-  auto core = core_;
-  if (core->stopping) co_return fail(stopped());
-  co_return co_await core->call(channel, std::move(method), std::move(params), deadline, nullptr);
 }
 
 void Client::note_missed(std::size_t channel) {

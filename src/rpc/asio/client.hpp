@@ -19,8 +19,11 @@ class Client {
     Backoff::Options backoff;
     Connection::Options connection;
   };
-  // Asks the peer what it is, through Client::probe_call; an error ends the attempt.
-  using Probe = std::function<Task<Result<void>>(Deadline)>;
+  // A call of the probe's: method without parameters, on one channel.
+  using Ask = std::function<Task<Result<Answer>>(std::size_t channel, std::string method, Deadline)>;
+  // Asks the peer what it is, before anybody else may use the session; an error ends the attempt. It may
+  // still be running when the client is gone: it must hold what it uses.
+  using Probe = std::function<Task<Result<void>>(Ask, Deadline)>;
 
   // Does nothing before start(). The io_context outlives the client.
   Client(boost::asio::io_context& io, std::unique_ptr<Connector> connector, Options options);
@@ -31,9 +34,6 @@ class Client {
   // wait_generation().
   Task<Result<Answer>> call(std::size_t channel, std::string method, nlohmann::json params, Deadline deadline,
                             Keep keep = nullptr);
-  // The same while the session is being probed.
-  Task<Result<Answer>> probe_call(std::size_t channel, std::string method, nlohmann::json params,
-                                  Deadline deadline);
   // Somebody waited in vain for what a request on that channel holds.
   void note_missed(std::size_t channel);
 
