@@ -1,0 +1,106 @@
+#include "daemon/wiring.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "dpu/registry.hpp"
+#include "host/block_devices.hpp"
+#include "host/fake_pci.hpp"
+#include "host/sysfs_pci.hpp"
+#include "host/xenstore_domains.hpp"
+#include "host/xenstore_socket.hpp"
+#include "service/services.hpp"
+#include "state/sqlite_store.hpp"
+
+namespace vnvme::daemon {
+namespace {
+
+// "/" and "" are the running system for those who prepend the root to a path.
+std::string prefix_of(const std::string& root) {
+  return root == "/" ? std::string() : root;
+}
+
+std::unique_ptr<host::Pci> make_pci(const Config& config) {
+  if (config.host == HostKind::fake) return std::make_unique<host::FakePci>(prefix_of(config.host_root));
+  return std::make_unique<host::SysfsPci>(prefix_of(config.host_root));
+}
+
+std::unique_ptr<host::Domains> make_domains(const Config& config) {
+  if (config.domains == DomainsKind::scripted)
+    return std::make_unique<host::ScriptedDomains>(config.domains_root);
+  return std::make_unique<host::XenstoreDomains>(
+      std::make_unique<host::XenstoreSocket>(prefix_of(config.domains_root) + host::kXenstoredSocket));
+}
+
+class RealBackend final : public Backend {
+ public:
+  RealBackend(boost::asio::io_context& io, const Config& config, EventLog& events,
+              std::unique_ptr<Store> store)
+      : executor_(io.get_executor()),
+        store_(std::move(store)),
+        pci_(make_pci(config)),
+        domains_(make_domains(config)),
+        services_(service::Ports{executor_, *store_, *pci_, *domains_, blocks_, events, opener(io, config)},
+                  options(config)) {}
+
+  Task<Result<void>> start() override { return services_.start(); }
+
+  Task<void> stop(Deadline deadline) override {
+    services_.stop();
+    Timer tick(executor_);
+    while (!services_.idle() && !deadline.passed()) {
+      tick.expires_after(std::chrono::milliseconds(10));
+      co_await tick.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
+    }
+    // The store closes with this object. Should something still run, the process leaves without destructors:
+    // each commit is durable by itself, only the last second copy is then a second old.
+  }
+  smapi::Handler& handler() override { return services_; }
+  AdminHandler& admin() override { return services_; }
+
+ private:
+  static service::Options options(const Config& config) {
+    service::Options o;
+    for (const DpuConfig& d : config.dpus) o.dpu_names[d.name] = DpuId(d.uri);
+    o.marker_path = config.marker_path;
+    return o;
+  }
+  // URIs may also come from a PBD; what the file says beside the URI belongs to that URI.
+  static std::function<Result<std::unique_ptr<dpu::Dpu>>(const DpuId&)> opener(boost::asio::io_context& io,
+                                                                               const Config& config) {
+    return [&io, dpus = config.dpus](const DpuId& id) {
+      dpu::Options o;
+      o.uri = id.str();
+      for (const DpuConfig& d : dpus)
+        if (d.uri == id.str()) {
+          o.listener = d.listener;
+          o.clear_method = d.clear_method;
+        }
+      return dpu::make_dpu(io, o);
+    };
+  }
+
+  boost::asio::any_io_executor executor_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<host::Pci> pci_;
+  std::unique_ptr<host::Domains> domains_;
+  host::LocalBlockDevices blocks_;
+  service::Services services_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> make_backend(boost::asio::io_context& io, const Config& config,
+                                              EventLog& events) {
+  state::StoreOptions options;
+  options.path = config.state_path;
+  options.copy_path = config.state_copy_path;
+  // Not restored from its copy by itself: what was committed after the copy was made would be missing, and
+  // XAPI would forget it. Without a state file SRs are rebuilt from the DPU; docs/configuration.md tells the
+  // rest.
+  auto store = state::open_sqlite_store(io.get_executor(), std::move(options));
+  if (!store) return fail(store.error());
+  return std::make_unique<RealBackend>(io, config, events, std::move(*store));
+}
+
+}  // namespace vnvme::daemon
