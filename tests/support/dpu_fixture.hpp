@@ -101,6 +101,9 @@ class DpuOnPeer {
     peer.seen.clear();
   }
   ~DpuOnPeer() {
+    // Calls in flight use the Dpu: they end first.
+    dpu->shutdown();
+    settle(io);
     dpu.reset();
     settle(io);
   }

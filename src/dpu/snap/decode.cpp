@@ -32,9 +32,11 @@ Result<SnapFunction> decode_function(const Json& json, bool vf) {
   return f;
 }
 
+// "NVME" or "NVMe": both spellings were seen.
 bool nvme(const Json& json) {
   auto type = text_of(json, "emulation_type").value_or("NVME");
-  return type == "NVME" || type == "nvme";
+  for (char& c : type) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return type == "NVME";
 }
 
 Result<void> decode_one(std::string_view text, std::vector<SnapFunction>& into) {

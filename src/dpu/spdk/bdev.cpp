@@ -125,6 +125,8 @@ Task<Result<void>> wait_for_examine(Target& target, Deadline deadline) {
   Step step{.method = "bdev_wait_for_examine", .cap = kLongCall};
   auto answer = co_await target.read(step, deadline);
   if (!answer) co_return fail(std::move(answer.error()));
+  if (answer->result() != "true")
+    co_return fail(target.unreadable(step, Error{.text = "it did not answer true"}, Outcome::not_done));
   co_return Result<void>();
 }
 

@@ -62,7 +62,7 @@ template <class State>
 Task<Result<State>> converge(Target& target, std::function<Task<Result<State>>()> list,
                              std::function<Plan(const State&)> plan, Keep lane, Deadline deadline) {
   std::optional<Error> refused;
-  std::string refused_step;
+  std::string refused_step, done_step;
   bool changed = false;
   // After a first step a failure is no longer "nothing happened": the goal is half reached.
   auto give_up = [&changed](Error error) {
@@ -81,10 +81,18 @@ Task<Result<State>> converge(Target& target, std::function<Task<Result<State>>()
     if (!next.step) co_return state;
     auto name = next.step->method + next.step->object;
     if (refused && refused_step == name) co_return give_up(std::move(*refused));
+    // Said to be done, and still to be done: repeating it might make one more each time.
+    if (name == done_step)
+      co_return give_up(Error{
+          .code = Errc::conflict,
+          .text = "the DPU said that " + next.step->method + " is done, but its listing does not show it",
+          .step = next.step->method,
+          .peer = target.endpoint()});
     refused.reset();
     auto answer = co_await target.change(*next.step, lane, deadline);
     if (answer) {
       changed = true;
+      done_step = std::move(name);
       continue;
     }
     // No error object of the target's, or nobody can tell: listing again would not help.

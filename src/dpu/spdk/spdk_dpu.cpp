@@ -1,5 +1,6 @@
 #include "dpu/spdk/spdk_dpu.hpp"
 
+#include "core/json.hpp"
 #include "core/text.hpp"
 
 namespace vnvme::dpu::spdk {
@@ -102,7 +103,14 @@ Task<Result<Identity>> SpdkDpu::identify(Deadline deadline) {
   Step step{.method = "spdk_get_version"};
   auto answer = co_await target_.read(step, deadline);
   if (!answer) co_return fail(std::move(answer.error()));
-  co_return target_.dialect().identity;
+  auto said =
+      parse_json(answer->result(), {.bytes = 64u << 10, .depth = 8, .values = 64, .string_bytes = 4096});
+  auto version = said ? text_of(*said, "version") : std::nullopt;
+  if (!version)
+    co_return fail(target_.unreadable(step, Error{.text = "no version in it"}, Outcome::not_done));
+  auto identity = target_.dialect().identity;
+  identity.version = *version;
+  co_return identity;
 }
 
 Result<FunctionDriver*> SpdkDpu::driver() {
