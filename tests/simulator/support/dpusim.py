@@ -103,10 +103,10 @@ class Sim:
         self.ready = line.split()[1:]
         self.connection = Connection(self.path('rpc.sock'))
 
-    def call(self, method, params=None, **keys):
+    def call(self, method, params=None, /, **keys):
         return self.connection.call(method, keys or params)
 
-    def error(self, method, params=None, **keys):
+    def error(self, method, params=None, /, **keys):
         """The (code, message) with which a call fails."""
         try:
             result = self.connection.call(method, keys or params)
