@@ -1,5 +1,6 @@
 #include "dpusim/bdev.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace vnvme::sim {
@@ -75,9 +76,6 @@ const std::string& io_types_text(const Bdev& b, bool v26) {
   return text;
 }
 
-std::string quoted(const std::string& text) {
-  return dump_json_ascii(Json(text));
-}
 const char* boolean(bool value) {
   return value ? "true" : "false";
 }
@@ -86,16 +84,17 @@ std::string lvol_text(const Bdev& b, bool v26) {
   const Lvol& l = *b.lvol;
   const Lvstore& store = *b.store;
   std::string out = "{\"lvol\":{\"lvol_store_uuid\":\"" + store.uuid() +
-                    "\",\"base_bdev\":" + quoted(store.base_bdev) + ",\"thin_provision\":" + boolean(l.thin);
+                    "\",\"base_bdev\":" + json_string(store.base_bdev) +
+                    ",\"thin_provision\":" + boolean(l.thin);
   if (v26) out += ",\"num_allocated_clusters\":" + std::to_string(l.map.count());
   out += std::string(",\"snapshot\":") + boolean(l.snapshot) + ",\"clone\":" + boolean(l.parent != 0);
   if (const Lvol* parent = store.by_id(l.parent); parent != nullptr)
-    out += ",\"base_snapshot\":" + quoted(parent->name);
+    out += ",\"base_snapshot\":" + json_string(parent->name);
   if (!l.clones.empty()) {
     out += ",\"clones\":[";
     for (std::size_t i = 0; i < l.clones.size(); ++i) {
       const Lvol* clone = store.by_id(l.clones[i]);
-      out += (i > 0 ? "," : "") + quoted(clone == nullptr ? "" : clone->name);
+      out += (i > 0 ? "," : "") + json_string(clone == nullptr ? "" : clone->name);
     }
     out += "]";
   }
@@ -105,7 +104,7 @@ std::string lvol_text(const Bdev& b, bool v26) {
 }
 
 std::string aliases_text(const Bdev& b) {
-  if (b.kind == Kind::lvol) return "[" + quoted(b.alias) + "]";
+  if (b.kind == Kind::lvol) return "[" + json_string(b.alias) + "]";
   return b.uuid.empty() || (b.kind == Kind::nvme && b.alias.empty()) ? "[]" : "[\"" + b.uuid + "\"]";
 }
 
@@ -163,9 +162,15 @@ Bdev* Bdevs::find(const std::string& name) const {
   return it == names_.end() ? nullptr : it->second;
 }
 
+std::string json_string(const std::string& text) {
+  bool plain = std::all_of(text.begin(), text.end(),
+                           [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; });
+  return plain ? '"' + text + '"' : dump_json_ascii(Json(text));
+}
+
 std::string bdev_text(const Bdev& b, const Profile& profile) {
   bool v26 = profile.v26;
-  std::string out = "{\"name\":" + quoted(b.name) + ",\"aliases\":" + aliases_text(b) +
+  std::string out = "{\"name\":" + json_string(b.name) + ",\"aliases\":" + aliases_text(b) +
                     ",\"product_name\":\"" + product(b.kind) +
                     "\",\"block_size\":" + std::to_string(b.block_size) +
                     ",\"num_blocks\":" + std::to_string(b.blocks);
@@ -187,7 +192,7 @@ std::string bdev_text(const Bdev& b, const Profile& profile) {
   if (v26 && !b.claim.empty()) out += ",\"claim_type\":\"" + b.claim + "\"";
   out += ",\"zoned\":false,\"supported_io_types\":" + io_types_text(b, v26);
   for (auto it = b.extra.begin(); it != b.extra.end(); ++it)
-    if (v26) out += "," + quoted(it.key()) + ":" + dump_json_ascii(it.value());
+    if (v26) out += "," + json_string(it.key()) + ":" + dump_json_ascii(it.value());
   return out +
          ",\"driver_specific\":" + (b.kind == Kind::lvol ? lvol_text(b, v26) : dump_json_ascii(b.driver)) +
          "}";

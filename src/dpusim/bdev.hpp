@@ -55,6 +55,8 @@ class Bdevs {
 
 // One element of bdev_get_bdevs, as text: thousands of lvols are listed at once, and no tree need be built.
 std::string bdev_text(const Bdev& bdev, const Profile& profile);
+// A JSON string in ASCII.
+std::string json_string(const std::string& text);
 Json iostat_json(const Bdev& bdev, const Profile& profile);
 
 }  // namespace vnvme::sim

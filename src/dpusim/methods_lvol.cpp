@@ -208,17 +208,18 @@ void remove(Target* t, const Json* params, const Done& done) {
          [t](Lvstore& s, Lvol* lvol) { return remove_now(*t, s, *lvol); });
 }
 
-Json lvol_json(const Lvstore& s, const Lvol& l) {
-  return {{"alias", s.name() + "/" + l.name},
-          {"uuid", l.uuid},
-          {"name", l.name},
-          {"is_thin_provisioned", l.thin},
-          {"is_snapshot", l.snapshot},
-          {"is_clone", l.parent != 0},
-          {"is_esnap_clone", !l.esnap.empty()},
-          {"is_degraded", false},
-          {"num_allocated_clusters", l.map.count()},
-          {"lvs", {{"name", s.name()}, {"uuid", s.uuid()}}}};
+const char* boolean(bool value) {
+  return value ? "true" : "false";
+}
+
+// As text: thousands are listed at once.
+std::string lvol_text(const Lvstore& s, const std::string& store, const Lvol& l) {
+  return "{\"alias\":" + json_string(s.name() + "/" + l.name) + ",\"uuid\":\"" + l.uuid +
+         "\",\"name\":" + json_string(l.name) + ",\"is_thin_provisioned\":" + boolean(l.thin) +
+         ",\"is_snapshot\":" + boolean(l.snapshot) + ",\"is_clone\":" + boolean(l.parent != 0) +
+         ",\"is_esnap_clone\":" + boolean(!l.esnap.empty()) +
+         ",\"is_degraded\":false,\"num_allocated_clusters\":" + std::to_string(l.map.count()) +
+         ",\"lvs\":" + store + "}";
 }
 
 Reply list(const Target& t, const Json* params) {
@@ -233,8 +234,9 @@ Reply list(const Target& t, const Json* params) {
   std::string text = "[";
   for (const auto& store : t.stores()) {
     if (only != nullptr && only != store.get()) continue;
+    auto owner = "{\"name\":" + json_string(store->name()) + ",\"uuid\":\"" + store->uuid() + "\"}";
     for (const auto& [id, lvol] : store->lvols())
-      text += (text.size() > 1 ? "," : "") + dump_json_ascii(lvol_json(*store, *lvol));
+      text += (text.size() > 1 ? "," : "") + lvol_text(*store, owner, *lvol);
   }
   return raw_json(text + "]");
 }

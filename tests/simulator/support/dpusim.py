@@ -29,7 +29,7 @@ class Connection:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(PATIENCE)
         self.socket.connect(path)
-        self.buffer = b''
+        self.buffer = bytearray()
         self.next = 0
 
     def send_raw(self, data):
@@ -38,7 +38,9 @@ class Connection:
     def line(self, timeout=PATIENCE):
         """One answer line, without its newline; None when nothing came in time."""
         self.socket.settimeout(timeout)
-        while b'\n' not in self.buffer:
+        looked = 0
+        while self.buffer.find(b'\n', looked) < 0:
+            looked = len(self.buffer)
             try:
                 piece = self.socket.recv(1 << 20)
             except (socket.timeout, BlockingIOError):
@@ -48,7 +50,9 @@ class Connection:
             if not piece:
                 raise Closed
             self.buffer += piece
-        line, self.buffer = self.buffer.split(b'\n', 1)
+        end = self.buffer.find(b'\n')
+        line = bytes(self.buffer[:end])
+        del self.buffer[:end + 1]
         return line
 
     def answer(self, timeout=PATIENCE):
@@ -103,10 +107,10 @@ class Sim:
         self.ready = line.split()[1:]
         self.connection = Connection(self.path('rpc.sock'))
 
-    def call(self, method, params=None, **keys):
+    def call(self, method, params=None, /, **keys):
         return self.connection.call(method, keys or params)
 
-    def error(self, method, params=None, **keys):
+    def error(self, method, params=None, /, **keys):
         """The (code, message) with which a call fails."""
         try:
             result = self.connection.call(method, keys or params)
