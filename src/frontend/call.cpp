@@ -109,8 +109,8 @@ Outcome Caller::run() {
   for (;;) {
     ++tries_;
     auto a = attempt();
-    link_.shut();
     if (a.finished) return a.outcome;
+    link_.shut();
     if (a.io == Io::lost) ++lost_;
     bool again = a.io == Io::absent || a.io == Io::full || a.io == Io::lost;
     if (again) pause = wait_before_next(pause);

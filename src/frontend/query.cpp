@@ -71,7 +71,8 @@ with the parameters as one JSON object on stdin. By hand it works the same way:
 On success the result is printed as one JSON value and the exit code is 0. On
 failure an object {code, params, backtrace} is printed and the exit code is 1.
 
-Without --json the parameters are words, the first of them a name for the log:
+Without --json (as static-vdis calls it) the parameters are words, the first of
+them a name for the log:
   .../SR.attach me --configuration KEY VALUE [--configuration KEY VALUE ...]
   .../SR.probe me --configuration KEY VALUE ...
   .../SR.stat me SR        .../SR.ls me SR        .../SR.detach me SR

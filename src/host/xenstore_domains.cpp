@@ -23,7 +23,8 @@ std::optional<std::uint32_t> parse_domid(const std::string& text) {
 Result<VmId> parse_vm(const std::string& where, const std::string& text) {
   constexpr std::string_view kPrefix = "/vm/";
   if (text.starts_with(kPrefix)) {
-    // During a localhost migration xenopsd writes another form for a moment: an error, and the caller asks again.
+    // During a localhost migration xenopsd writes another form for a moment: an error, and the caller asks
+    // again.
     if (auto uuid = parse_uuid(text.substr(kPrefix.size()))) return VmId(*uuid);
   }
   return fail(Errc::protocol,

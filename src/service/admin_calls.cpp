@@ -374,12 +374,13 @@ Task<Result<nlohmann::json>> AdminCalls::unreserve(Json args, Deadline deadline)
     if (!ready) co_return fail(std::move(ready.error()));
     auto lane = co_await (*link)->functions_lane().acquire("unreserve of VM " + vm.value, deadline);
     if (!lane) co_return fail(std::move(lane.error()));
-    // First the record: a function without one is closed by the reconciler, should we die now.
+    // The function first: as long as the record is there, this can be called again.
+    if (!r.function.empty()) {
+      auto closed = co_await (*link)->dpu().close_function(r.function, deadline);
+      if (!closed) co_return fail(std::move(closed.error()));
+    }
     auto stored = co_await core_.commit(Changes().erase_reservation(vm, r.dpu));
     if (!stored) co_return fail(std::move(stored.error()));
-    if (r.function.empty()) continue;
-    auto closed = co_await (*link)->dpu().close_function(r.function, deadline);
-    if (!closed) co_return fail(std::move(closed.error()));
   }
   co_return Json::object();
 }

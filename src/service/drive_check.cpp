@@ -77,9 +77,12 @@ Task<DriveVerdict> judge_contents(Core& core, Link& link, dpu::Drive drive, Dead
   }
   auto gone =
       co_await link.dpu().unexpose(function->id, kScratchNsid, Deadline::after(std::chrono::seconds(10)));
-  if (!gone)
+  if (!gone) {
     log::warning("a drive's temporary exposure is still there",
                  {{"drive", drive.name}, {"error", gone.error().describe()}});
+    core.leftovers.push_back({link.id(), function->id, kScratchNsid});
+    core.work.notify();
+  }
   co_return verdict;
 }
 

@@ -38,7 +38,9 @@ Task<bool> Housekeeper::round() {
   co_await store_releases();
   co_await vanished_domains();
   bool clean = co_await open_intents();
-  bool step = co_await releases();
+  bool step = co_await leftovers();
+  clean = clean && step;
+  step = co_await releases();
   clean = clean && step;
   step = co_await trash();
   clean = clean && step;
@@ -71,6 +73,22 @@ Task<void> Housekeeper::store_releases() {
     smapi::Context context{RequestId(random_uuid()), "Datapath.deactivate", "", Deadline::after(kStep)};
     (void)co_await datapath_.release(context, smapi::make_uri(v->sr, volume), domain);
   }
+}
+
+Task<bool> Housekeeper::leftovers() {
+  auto waiting = std::move(core_.leftovers);
+  core_.leftovers.clear();
+  for (auto& left : waiting) {
+    auto it = core_.links().find(left.dpu);
+    if (it == core_.links().end() || !it->second->is_ready())
+      continue;  // lost with the session, or found by the reconciler
+    auto lane =
+        co_await it->second->functions_lane().acquire("end of a look at a drive", Deadline::after(kStep));
+    auto gone = Result<void>(fail(Errc::busy, "the lane is busy"));
+    if (lane) gone = co_await it->second->dpu().unexpose(left.function, left.nsid, Deadline::after(kStep));
+    if (!gone) core_.leftovers.push_back(left);
+  }
+  co_return core_.leftovers.empty();
 }
 
 Task<bool> Housekeeper::open_intents() {

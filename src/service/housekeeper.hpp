@@ -30,6 +30,7 @@ class Housekeeper {
   Link* ready_link(const SrId& sr);
   void expire_pending();
   Task<void> store_releases();
+  Task<bool> leftovers();
   Task<bool> open_intents();
   Task<bool> trash();
   Task<bool> free_one(VolumeRecord volume, Link& link, SrRecord sr);

@@ -78,6 +78,33 @@ Task<Result<void>> undo_expose(Core& core, Link& link, IntentRecord intent, Dead
   co_return stored;
 }
 
+// Deleted only when the DPU no longer lists it, whatever it answered.
+Task<Result<void>> delete_pool(Link& link, PoolId pool, Deadline deadline) {
+  auto deleted = co_await link.dpu().delete_pool(pool, deadline);
+  auto pools = co_await link.dpu().list_pools(deadline);
+  if (!pools) co_return fail(std::move(pools.error()));
+  for (const auto& p : *pools) {
+    if (p.id != pool) continue;
+    if (!deleted) co_return deleted;
+    co_return fail(Error{Errc::conflict, Outcome::unknown,
+                         "the DPU said that it deleted pool " + p.name + ", yet lists it"});
+  }
+  co_return Result<void>{};
+}
+
+Task<Result<void>> delete_raid(Link& link, std::string name, Deadline deadline) {
+  if (name.empty()) co_return Result<void>{};
+  auto raids = co_await link.dpu().list_raids(deadline);
+  if (!raids) co_return fail(std::move(raids.error()));
+  auto same = [&name](const dpu::Raid& r) { return r.name == name; };
+  if (std::none_of(raids->begin(), raids->end(), same)) co_return Result<void>{};
+  auto deleted = co_await link.dpu().delete_raid(name, deadline);
+  if (deleted) co_return deleted;
+  raids = co_await link.dpu().list_raids(deadline);
+  if (raids && std::none_of(raids->begin(), raids->end(), same)) co_return Result<void>{};
+  co_return deleted;
+}
+
 // A half-made SR: undone, unless something is in its pool already, which then is worth more than tidiness.
 Task<Result<void>> undo_sr_create(Core& core, Link& link, IntentRecord intent, Deadline deadline) {
   const SrRecord* known = core.world.sr(intent.sr);
@@ -96,18 +123,11 @@ Task<Result<void>> undo_sr_create(Core& core, Link& link, IntentRecord intent, D
                  "SR " + sr.id.value + " was half made and its pool holds volumes: kept");
       co_return co_await core.commit(Changes().put(sr).erase_intent(intent.id));
     }
-    auto deleted = co_await link.dpu().delete_pool(pool.id, deadline);
-    if (!deleted && deleted.error().code != Errc::not_found) co_return deleted;
+    auto deleted = co_await delete_pool(link, pool.id, deadline);
+    if (!deleted) co_return deleted;
   }
-  if (!sr.raid_name.empty()) {
-    auto raids = co_await link.dpu().list_raids(deadline);
-    if (!raids) co_return fail(std::move(raids.error()));
-    for (const auto& raid : *raids) {
-      if (raid.name != sr.raid_name) continue;
-      auto deleted = co_await link.dpu().delete_raid(raid.name, deadline);
-      if (!deleted && deleted.error().code != Errc::not_found) co_return deleted;
-    }
-  }
+  auto raid = co_await delete_raid(link, sr.raid_name, deadline);
+  if (!raid) co_return raid;
   auto stored = co_await core.commit(Changes().erase_intent(intent.id).erase(sr.id));
   if (stored) (void)co_await link.refresh_pools(deadline);
   co_return stored;
@@ -130,14 +150,12 @@ Task<Result<void>> finish_sr_destroy(Core& core, Link& link, IntentRecord intent
       co_return fail(Errc::in_use, "pool " + pool.name + " holds lvol " + v.name +
                                        ", which vnvme does not know; the SR is kept");
     }
-    auto deleted = co_await link.dpu().delete_pool(pool.id, deadline);
-    if (!deleted && deleted.error().code != Errc::not_found) co_return deleted;
+    auto deleted = co_await delete_pool(link, pool.id, deadline);
+    if (!deleted) co_return deleted;
     link.forget_pool(pool.id);
   }
-  if (!sr.raid_name.empty()) {
-    auto deleted = co_await link.dpu().delete_raid(sr.raid_name, deadline);
-    if (!deleted && deleted.error().code != Errc::not_found) co_return deleted;
-  }
+  auto raid = co_await delete_raid(link, sr.raid_name, deadline);
+  if (!raid) co_return raid;
   std::vector<Change> changes{EraseIntent{intent.id}};
   for (const VolumeRecord* v : core.world.volumes_of(sr.id)) changes.push_back(Erase<VolumeId>{v->id});
   changes.push_back(Erase<SrId>{sr.id});

@@ -70,6 +70,8 @@ Task<void> give_up(Core& core, IntentRecord intent, Outcome outcome) {
   bool makes_volume = intent.kind == IntentKind::create || intent.kind == IntentKind::snapshot ||
                       intent.kind == IntentKind::clone;
   if (makes_volume) changes.push_back(Erase<VolumeId>{intent.volume});
+  if (auto base = intent.facts.find("base"); base != intent.facts.end())
+    changes.push_back(Erase<VolumeId>{VolumeId(base->second)});
   // If this fails the intent stays, and is resolved by looking, like any other.
   (void)co_await core.commit(std::move(changes));
 }

@@ -13,7 +13,7 @@ namespace {
 
 std::string column_names(const Table& table) {
   std::string names;
-  for (const Column& column : table.columns) names += '"' + std::string(column.name) + "\",";
+  for (const Column& column : table.columns) names += '"' + column.name + "\",";
   return names + "check_sum";
 }
 
@@ -29,7 +29,7 @@ std::string key_condition(const Table& table) {
 std::string put_sql(const Table& table) {
   std::string marks, keys, sets;
   for (std::size_t i = 0; i < table.columns.size(); ++i) {
-    std::string name = '"' + std::string(table.columns[i].name) + '"';
+    std::string name = '"' + table.columns[i].name + '"';
     marks += "?,";
     if (i < table.keys) keys += (i ? "," : "") + name;
     if (i >= table.keys) sets += name + "=excluded." + name + ",";
@@ -302,7 +302,9 @@ Result<void> Database::apply(const RowChange& change, Meta& meta) {
 // commit will.
 void Database::overwrite_failed() {
   if (!db_->run("BEGIN IMMEDIATE")) return;
-  Result<void> done = db_->run("UPDATE store_meta SET commits = commits; COMMIT");
+  // There and back: SQLite writes no page for a row that stays the same.
+  Result<void> done = db_->run(
+      "UPDATE store_meta SET commits = commits + 1; UPDATE store_meta SET commits = commits - 1; COMMIT");
   if (!done && db_->in_transaction()) (void)db_->run("ROLLBACK");
 }
 

@@ -1,5 +1,6 @@
 #include "state/row.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <string_view>
 
@@ -22,66 +23,37 @@ class Fnv {
   std::uint64_t hash_ = 14695981039346656037ULL;
 };
 
+// Names with blanks between them; a '#' after a name makes it an integer.
+std::vector<Column> columns(std::string_view names) {
+  std::vector<Column> all;
+  while (!names.empty()) {
+    std::string_view name = names.substr(0, names.find(' '));
+    names.remove_prefix(std::min(names.size(), name.size() + 1));
+    const bool integer = name.ends_with('#');
+    if (integer) name.remove_suffix(1);
+    all.push_back({std::string(name), !integer});
+  }
+  return all;
+}
+
 }  // namespace
 
 const std::array<Table, kTables>& tables() {
   static const std::array<Table, kTables> all = {{
-      {TableId::sr, "sr", 1, "id", {{"id", true},          {"type", true},         {"name", true},
-                                    {"description", true}, {"state", true},        {"dpu", true},
-                                    {"pool", true},        {"pool_name", true},    {"drives", true},
-                                    {"serials", true},     {"raid_level", true},   {"raid_name", true},
-                                    {"strip_kib", false},  {"provisioning", true}, {"wipe", true},
-                                    {"attached", false},   {"total", false},       {"free", false},
-                                    {"cluster", false},    {"adopted", false}}},
-      {TableId::volume,
-       "volume",
-       1,
-       "seq, id",
-       {{"id", true},
-        {"sr", true},
-        {"name", true},
-        {"description", true},
-        {"keys", true},
-        {"kind", true},
-        {"state", true},
-        {"size", false},
-        {"dpu_name", true},
-        {"dpu_id", true},
-        {"parent", true},
-        {"sharable", false},
-        {"rename_pending", false},
-        {"seq", false}}},
-      {TableId::attachment,
-       "attachment",
-       2,
-       "volume, owner",
-       {{"volume", true},
-        {"owner", true},
-        {"domains", true},
-        {"function", true},
-        {"dpu", true},
-        {"nsid", false},
-        {"mode", true},
-        {"state", true},
-        {"boot_id", true},
-        {"device", true}}},
-      {TableId::reservation,
-       "reservation",
-       2,
-       "vm, dpu",
-       {{"vm", true}, {"dpu", true}, {"function", true}, {"serial", true}}},
-      {TableId::nsid, "nsid", 2, "owner, volume", {{"owner", true}, {"volume", true}, {"nsid", false}}},
-      {TableId::intent,
-       "intent",
-       1,
-       "id",
-       {{"id", false}, {"kind", true}, {"sr", true}, {"volume", true}, {"facts", true}, {"request", true}}},
-      {TableId::request,
-       "request",
-       1,
-       "id",
-       {{"id", true}, {"method", true}, {"answer", true}, {"wall_seconds", false}}},
-      {TableId::note, "note", 1, "key", {{"key", true}, {"value", true}}},
+      {TableId::sr, "sr", 1, "id",
+       columns(
+           "id type name description state dpu pool pool_name drives serials raid_level raid_name strip_kib# "
+           "provisioning wipe attached# total# free# cluster# adopted#")},
+      {TableId::volume, "volume", 1, "seq, id",
+       columns("id sr name description keys kind state size# dpu_name dpu_id parent sharable# "
+               "rename_pending# seq#")},
+      {TableId::attachment, "attachment", 2, "volume, owner",
+       columns("volume owner domains function dpu nsid# mode state boot_id device")},
+      {TableId::reservation, "reservation", 2, "vm, dpu", columns("vm dpu function serial")},
+      {TableId::nsid, "nsid", 2, "owner, volume", columns("owner volume nsid#")},
+      {TableId::intent, "intent", 1, "id", columns("id# kind sr volume facts request")},
+      {TableId::request, "request", 1, "id", columns("id method answer wall_seconds#")},
+      {TableId::note, "note", 1, "key", columns("key value")},
   }};
   return all;
 }

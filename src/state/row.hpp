@@ -16,7 +16,7 @@ enum class TableId { sr, volume, attachment, reservation, nsid, intent, request,
 inline constexpr std::size_t kTables = 8;
 
 struct Column {
-  const char* name;
+  std::string name;
   bool text;  // else a 64-bit integer
 };
 

@@ -20,8 +20,8 @@ class SnapFunctions final : public spdk::FunctionDriver {
 
   Task<Result<Function>> open(std::string serial, Keep lane, Deadline deadline) override {
     bool can_create = target_.dialect().has("nvme_function_create");
-    auto plan = [serial, can_create](const SnapState& s) { return plan_snap_open(s, serial, can_create); };
-    auto state = co_await run(plan, std::move(lane), deadline);
+    PlanFn plan = [serial, can_create](const SnapState& s) { return plan_snap_open(s, serial, can_create); };
+    auto state = co_await run(std::move(plan), std::move(lane), deadline);
     if (!state) co_return fail(std::move(state.error()));
     for (auto& f : functions_of(*state))
       if (!f.foreign && f.serial == serial) co_return std::move(f);
@@ -29,8 +29,11 @@ class SnapFunctions final : public spdk::FunctionDriver {
   }
 
   Task<Result<void>> close(FunctionId id, Keep lane, Deadline deadline) override {
-    auto plan = [id, nqn = std::string()](const SnapState& s) mutable { return plan_snap_close(s, id, nqn); };
-    co_return strip(co_await run(plan, std::move(lane), deadline));
+    PlanFn plan = [id, nqn = std::string()](const SnapState& s) mutable {
+      return plan_snap_close(s, id, nqn);
+    };
+    auto state = co_await run(std::move(plan), std::move(lane), deadline);
+    co_return strip(std::move(state));
   }
 
   Task<Result<std::vector<Exposure>>> exposures(Deadline deadline) override {
@@ -57,8 +60,9 @@ class SnapFunctions final : public spdk::FunctionDriver {
           co_return fail(Errc::in_use,
                          "\"" + want.target + "\" is exported as \"" + e.function.str() + "\" already");
     }
-    auto plan = [want](const SnapState& s) { return plan_snap_expose(s, want); };
-    auto done = strip(co_await run(plan, std::move(lane), deadline));
+    PlanFn plan = [want](const SnapState& s) { return plan_snap_expose(s, want); };
+    auto state = co_await run(std::move(plan), std::move(lane), deadline);
+    auto done = strip(std::move(state));
     if (done || !done.error().native) co_return done;
     auto bdev = co_await spdk::find_bdev(target_, want.target, deadline);
     if (bdev && !*bdev) done.error().code = Errc::not_found;
@@ -66,19 +70,23 @@ class SnapFunctions final : public spdk::FunctionDriver {
   }
 
   Task<Result<void>> unexpose(FunctionId id, std::uint32_t nsid, Keep lane, Deadline deadline) override {
-    auto plan = [id, nsid](const SnapState& s) { return plan_snap_unexpose(s, id, nsid); };
-    co_return strip(co_await run(plan, std::move(lane), deadline));
+    PlanFn plan = [id, nsid](const SnapState& s) { return plan_snap_unexpose(s, id, nsid); };
+    auto state = co_await run(std::move(plan), std::move(lane), deadline);
+    co_return strip(std::move(state));
   }
 
  private:
+  // In a variable of exactly this type before an await: see spdk/nvmf.cpp.
+  using PlanFn = std::function<Plan(const SnapState&)>;
   static Result<void> strip(Result<SnapState> state) {
     if (!state) return fail(std::move(state.error()));
     return {};
   }
 
-  Task<Result<SnapState>> run(std::function<Plan(const SnapState&)> plan, Keep lane, Deadline deadline) {
-    auto look = [this, deadline]() { return list(deadline); };
-    co_return co_await spdk::converge<SnapState>(target_, look, std::move(plan), std::move(lane), deadline);
+  Task<Result<SnapState>> run(PlanFn plan, Keep lane, Deadline deadline) {
+    std::function<Task<Result<SnapState>>()> look = [this, deadline]() { return list(deadline); };
+    co_return co_await spdk::converge<SnapState>(target_, std::move(look), std::move(plan), std::move(lane),
+                                                 deadline);
   }
 
   Task<Result<SnapState>> list(Deadline deadline) {

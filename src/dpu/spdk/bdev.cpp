@@ -122,7 +122,8 @@ Task<Result<std::optional<Bdev>>> find_bdev(Target& target, std::string name, De
 
 Task<Result<void>> wait_for_examine(Target& target, Deadline deadline) {
   // Loading a store of 5,000 volumes after a crash takes 18 s and more: no cap of ours.
-  auto answer = co_await target.read(Step{.method = "bdev_wait_for_examine", .cap = kLongCall}, deadline);
+  Step step{.method = "bdev_wait_for_examine", .cap = kLongCall};
+  auto answer = co_await target.read(step, deadline);
   if (!answer) co_return fail(std::move(answer.error()));
   co_return Result<void>();
 }

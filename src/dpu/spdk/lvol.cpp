@@ -119,9 +119,14 @@ Result<DpuVolume> volume_of(const Bdev& bdev, const Pool& pool) {
   v.pool = bdev.lvol->store;
   // The only place where the name stands is the alias "store/name", and both may hold a "/".
   auto prefix = pool.name + "/";
-  for (const auto& alias : bdev.aliases)
-    if (alias.starts_with(prefix)) v.name = alias.substr(prefix.size());
-  if (v.name.empty())
+  // A name may even be empty: bdev_lvol_rename lets that pass, and such a volume must not hide the others.
+  bool named = false;
+  for (const auto& alias : bdev.aliases) {
+    if (!alias.starts_with(prefix)) continue;
+    v.name = alias.substr(prefix.size());
+    named = true;
+  }
+  if (!named)
     return fail(Errc::protocol, "lvol " + bdev.name + " has no alias in store \"" + pool.name + "\"");
   v.size = bdev.size;
   if (bdev.lvol->allocated_clusters) {

@@ -140,7 +140,7 @@ std::vector<Exposure> exposures_of(const NvmfState& state) {
 }
 
 Plan plan_nvmf_open(const NvmfState& state, const std::string& serial,
-                    const std::optional<Listener>& listener, bool have_transport) {
+                    const std::optional<Listener>& listener) {
   auto nqn = nqn_of_serial(serial);
   if (!nqn) return Plan::refuse(nqn.error().code, nqn.error().text);
   const auto* s = find(state, *nqn);
@@ -155,10 +155,6 @@ Plan plan_nvmf_open(const NvmfState& state, const std::string& serial,
   if (s->serial != serial)
     return Plan::refuse(Errc::conflict, "subsystem \"" + *nqn + "\" has serial \"" + s->serial + "\"");
   if (!listener || listens(*s, *listener)) return Plan::done();
-  if (!have_transport)
-    return Plan::go({.method = "nvmf_create_transport",
-                     .params = {{"trtype", listener->trtype}},
-                     .object = listener->trtype});
   Params address = {{"trtype", listener->trtype},
                     {"adrfam", listener->adrfam},
                     {"traddr", listener->traddr},
@@ -231,18 +227,12 @@ class NvmfFunctions final : public FunctionDriver {
   }
 
   Task<Result<Function>> open(std::string serial, Keep lane, Deadline deadline) override {
-    bool transport = true;
     if (listener_) {
-      auto have = co_await has_transport(deadline);
-      if (!have) co_return fail(std::move(have.error()));
-      transport = *have;
+      auto transport = co_await ensure_transport(lane, deadline);
+      if (!transport) co_return fail(std::move(transport.error()));
     }
-    auto plan = [this, serial, transport](const NvmfState& state) mutable {
-      auto next = plan_nvmf_open(state, serial, listener_, transport);
-      if (next.step && next.step->method == "nvmf_create_transport") transport = true;
-      return next;
-    };
-    auto state = co_await run(plan, std::move(lane), deadline);
+    PlanFn plan = [this, serial](const NvmfState& now) { return plan_nvmf_open(now, serial, listener_); };
+    auto state = co_await run(std::move(plan), std::move(lane), deadline);
     if (!state) co_return fail(std::move(state.error()));
     auto nqn = nqn_of_serial(serial);
     const auto* s = nqn ? find(*state, *nqn) : nullptr;
@@ -252,8 +242,9 @@ class NvmfFunctions final : public FunctionDriver {
   }
 
   Task<Result<void>> close(FunctionId id, Keep lane, Deadline deadline) override {
-    co_return strip(
-        co_await run([id](const NvmfState& s) { return plan_nvmf_close(s, id); }, std::move(lane), deadline));
+    PlanFn plan = [id](const NvmfState& s) { return plan_nvmf_close(s, id); };
+    auto state = co_await run(std::move(plan), std::move(lane), deadline);
+    co_return strip(std::move(state));
   }
 
   Task<Result<std::vector<Exposure>>> exposures(Deadline deadline) override {
@@ -263,8 +254,9 @@ class NvmfFunctions final : public FunctionDriver {
   }
 
   Task<Result<void>> expose(Expose want, Keep lane, Deadline deadline) override {
-    auto plan = [want](const NvmfState& s) { return plan_nvmf_expose(s, want); };
-    auto done = strip(co_await run(plan, std::move(lane), deadline));
+    PlanFn plan = [want](const NvmfState& s) { return plan_nvmf_expose(s, want); };
+    auto state = co_await run(std::move(plan), std::move(lane), deadline);
+    auto done = strip(std::move(state));
     if (done || done.error().code != Errc::invalid_argument || !done.error().native) co_return done;
     // "Invalid parameters" says nothing: find out whether the volume is there at all.
     auto bdev = co_await find_bdev(target_, want.target, deadline);
@@ -275,19 +267,40 @@ class NvmfFunctions final : public FunctionDriver {
   }
 
   Task<Result<void>> unexpose(FunctionId id, std::uint32_t nsid, Keep lane, Deadline deadline) override {
-    auto plan = [id, nsid](const NvmfState& s) { return plan_nvmf_unexpose(s, id, nsid); };
-    co_return strip(co_await run(plan, std::move(lane), deadline));
+    PlanFn plan = [id, nsid](const NvmfState& s) { return plan_nvmf_unexpose(s, id, nsid); };
+    auto state = co_await run(std::move(plan), std::move(lane), deadline);
+    co_return strip(std::move(state));
   }
 
  private:
+  // Always in a variable of exactly this type before an await: g++ 12 destroys converted arguments twice.
+  using PlanFn = std::function<Plan(const NvmfState&)>;
   static Result<void> strip(Result<NvmfState> state) {
     if (!state) return fail(std::move(state.error()));
     return {};
   }
 
-  Task<Result<NvmfState>> run(std::function<Plan(const NvmfState&)> plan, Keep lane, Deadline deadline) {
-    auto list = [this, deadline]() { return get_subsystems(target_, deadline); };
-    co_return co_await converge<NvmfState>(target_, list, std::move(plan), std::move(lane), deadline);
+  Task<Result<NvmfState>> run(PlanFn plan, Keep lane, Deadline deadline) {
+    std::function<Task<Result<NvmfState>>()> list = [this, deadline]() {
+      return get_subsystems(target_, deadline);
+    };
+    co_return co_await converge<NvmfState>(target_, std::move(list), std::move(plan), std::move(lane),
+                                           deadline);
+  }
+
+  Task<Result<void>> ensure_transport(Keep lane, Deadline deadline) {
+    auto have = co_await has_transport(deadline);
+    if (!have) co_return fail(std::move(have.error()));
+    if (*have) co_return Result<void>();
+    Step step{.method = "nvmf_create_transport",
+              .params = {{"trtype", listener_->trtype}},
+              .object = listener_->trtype};
+    auto made = co_await target_.change_true(step, std::move(lane), deadline);
+    if (made || made.error().outcome == Outcome::unknown || !made.error().native) co_return made;
+    // "Already exists" is decided by looking.
+    auto again = co_await has_transport(deadline);
+    if (again && *again) co_return Result<void>();
+    co_return made;
   }
 
   Task<Result<bool>> has_transport(Deadline deadline) {

@@ -28,9 +28,9 @@ Task<Result<NvmfState>> get_subsystems(Target& target, Deadline deadline);
 // Everything that is exported through NVMe-oF; `foreign` for what is not ours.
 std::vector<Exposure> exposures_of(const NvmfState& state);
 
-// Pure decisions of the driver (see functions.hpp). `transports` are those that the target has.
+// Pure decisions of the driver (see functions.hpp).
 Plan plan_nvmf_open(const NvmfState& state, const std::string& serial,
-                    const std::optional<Listener>& listener, bool have_transport);
+                    const std::optional<Listener>& listener);
 Plan plan_nvmf_close(const NvmfState& state, const FunctionId& id);
 Plan plan_nvmf_expose(const NvmfState& state, const Expose& want);
 Plan plan_nvmf_unexpose(const NvmfState& state, const FunctionId& id, std::uint32_t nsid);

@@ -21,13 +21,6 @@ Drive drive_of(const Bdev& bdev) {
   return d;
 }
 
-Error of_name(Errc code, const Target& target, std::string step, std::string text) {
-  Error error{.code = code, .text = std::move(text)};
-  error.step = std::move(step);
-  error.peer = target.endpoint();
-  return error;
-}
-
 // Which volumes have no children left: those can go first. Names are unique inside one pool.
 std::vector<DpuVolume> leaves(const std::vector<DpuVolume>& volumes) {
   std::vector<DpuVolume> out;
@@ -80,8 +73,7 @@ Task<Result<void>> SpdkDpu::create_raid(CreateRaid want, Deadline deadline) {
   for (const auto& name : want.drives) {
     auto is = [&name](const Bdev& b) { return b.name == name; };
     if (std::none_of(bdevs->begin(), bdevs->end(), is))
-      co_return fail(
-          of_name(Errc::not_found, target_, "bdev_raid_create", "the DPU has no drive \"" + name + "\""));
+      co_return target_.refuse(Errc::not_found, "bdev_raid_create", "the DPU has no drive \"" + name + "\"");
   }
   co_return co_await spdk::create_raid(target_, std::move(want), std::move(*lane), deadline);
 }
@@ -94,8 +86,8 @@ Task<Result<void>> SpdkDpu::delete_raid(std::string name, Deadline deadline) {
   if (!pools) co_return fail(std::move(pools.error()));
   for (const auto& pool : *pools)
     if (pool.drive == name)
-      co_return fail(of_name(Errc::in_use, target_, "bdev_raid_delete",
-                             "RAID \"" + name + "\" carries pool \"" + pool.name + "\""));
+      co_return target_.refuse(Errc::in_use, "bdev_raid_delete",
+                               "RAID \"" + name + "\" carries pool \"" + pool.name + "\"");
   co_return co_await spdk::delete_raid(target_, std::move(name), std::move(*lane), deadline);
 }
 
@@ -119,17 +111,24 @@ Task<Result<PoolId>> SpdkDpu::create_pool(CreatePool want, Deadline deadline) {
 }
 
 // v23.01 was seen to die when a store with snapshots and clones was deleted whole: there volumes go first.
-Task<Result<void>> SpdkDpu::empty_pool(PoolId pool, Keep lane, Deadline deadline) {
+Task<Result<bool>> SpdkDpu::empty_pool(PoolId pool, Keep lane, Deadline deadline) {
+  const std::string method = "bdev_lvol_delete";
+  bool changed = false;
+  auto give_up = [&changed](Error error) {
+    if (changed) error.outcome = Outcome::unknown;
+    return fail(std::move(error));
+  };
   while (true) {
     auto volumes = co_await list_volumes(pool, deadline);
-    if (!volumes) co_return fail(std::move(volumes.error()));
-    if (volumes->empty()) co_return Result<void>();
+    if (!volumes) co_return give_up(std::move(volumes.error()));
+    if (volumes->empty()) co_return changed;
     auto first = leaves(*volumes);
     if (first.empty())
       co_return fail(Errc::conflict, "the volumes of pool " + pool.str() + " depend on each other in a ring");
     for (const auto& volume : first) {
-      auto gone = co_await simple_lvol(target_, "bdev_lvol_delete", volume.id, lane, deadline);
-      if (!gone) co_return fail(std::move(gone.error()));
+      auto gone = co_await simple_lvol(target_, method, volume.id, lane, deadline);
+      if (!gone) co_return give_up(std::move(gone.error()));
+      changed = true;
     }
   }
 }
@@ -139,15 +138,15 @@ Task<Result<void>> SpdkDpu::delete_pool(PoolId pool, Deadline deadline) {
   if (!drives) co_return fail(std::move(drives.error()));
   auto lane = co_await pool_lane(pool, "deleting the pool", deadline);
   if (!lane) co_return fail(std::move(lane.error()));
+  bool changed = false;
   if (!target_.dialect().lvol_listing) {
-    auto empty = co_await empty_pool(pool, *lane, deadline);
-    if (!empty) {
-      empty.error().outcome = Outcome::unknown;  // some of its volumes may be gone
-      if (empty.error().code == Errc::not_found) empty.error().outcome = Outcome::not_done;
-      co_return empty;
-    }
+    auto emptied = co_await empty_pool(pool, *lane, deadline);
+    if (!emptied) co_return fail(std::move(emptied.error()));
+    changed = *emptied;
   }
-  co_return co_await delete_lvstore(target_, pool, *lane, deadline);
+  auto deleted = co_await delete_lvstore(target_, pool, *lane, deadline);
+  if (!deleted && changed) deleted.error().outcome = Outcome::unknown;
+  co_return deleted;
 }
 
 }  // namespace vnvme::dpu::spdk

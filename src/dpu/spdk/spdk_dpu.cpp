@@ -123,10 +123,7 @@ Task<Result<Pool>> SpdkDpu::find_pool(PoolId id, Deadline deadline) {
   if (!pools) co_return fail(std::move(pools.error()));
   for (auto& pool : *pools)
     if (pool.id == id) co_return std::move(pool);
-  Error error{.code = Errc::not_found, .text = "the DPU has no pool " + id.str()};
-  error.step = "bdev_lvol_get_lvstores";
-  error.peer = endpoint();
-  co_return fail(std::move(error));
+  co_return target_.refuse(Errc::not_found, "bdev_lvol_get_lvstores", "the DPU has no pool " + id.str());
 }
 
 Task<Result<PoolId>> SpdkDpu::pool_of(DpuVolumeId id, Deadline deadline) {
@@ -134,12 +131,9 @@ Task<Result<PoolId>> SpdkDpu::pool_of(DpuVolumeId id, Deadline deadline) {
   if (known != pool_of_.end()) co_return known->second;
   auto bdev = co_await find_bdev(target_, id.str(), deadline);
   if (!bdev) co_return fail(std::move(bdev.error()));
-  if (!*bdev || !(*bdev)->lvol) {
-    Error error{.code = Errc::not_found, .text = "the DPU has no volume " + printable(id.str(), 64)};
-    error.step = "bdev_get_bdevs";
-    error.peer = endpoint();
-    co_return fail(std::move(error));
-  }
+  if (!*bdev || !(*bdev)->lvol)
+    co_return target_.refuse(Errc::not_found, "bdev_get_bdevs",
+                             "the DPU has no volume " + printable(id.str(), 64));
   auto pool = (*bdev)->lvol->store;
   remember(id, pool);
   co_return pool;

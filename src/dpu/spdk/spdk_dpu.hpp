@@ -74,7 +74,8 @@ class SpdkDpu final : public Dpu {
   Task<Result<Keep>> volume_lane(DpuVolumeId id, std::string what, Deadline);
   Task<Result<Keep>> pool_lane(PoolId pool, std::string what, Deadline);
   Task<Result<void>> simple(std::string method, DpuVolumeId id, Deadline);
-  Task<Result<void>> empty_pool(PoolId pool, Keep lane, Deadline);
+  // Deletes the volumes of a pool, children first; tells whether there were any.
+  Task<Result<bool>> empty_pool(PoolId pool, Keep lane, Deadline);
   Result<FunctionDriver*> driver();
   void remember(const DpuVolumeId& id, const PoolId& pool);
 

@@ -79,9 +79,17 @@ Error Target::unreadable(const Step& step, Error error, Outcome outcome) const {
   return error;
 }
 
+tl::unexpected<Error> Target::refuse(Errc code, std::string step, std::string text) const {
+  Error error{.code = code, .text = std::move(text)};
+  error.step = std::move(step);
+  error.peer = endpoint();
+  return fail(std::move(error));
+}
+
 Task<Result<rpc::Answer>> Target::read(Step step, Deadline deadline) {
   auto began = MonoClock::now();
-  auto answer = co_await client_.call(kReads, step.method, step.params, deadline.capped(step.cap));
+  Keep nothing;
+  auto answer = co_await client_.call(kReads, step.method, step.params, deadline.capped(step.cap), nothing);
   // A read has no effect: whatever became of it, nothing is in doubt.
   if (!answer) answer.error().outcome = Outcome::not_done;
   co_return judge(endpoint(), step, std::move(answer), began);

@@ -49,6 +49,8 @@ class Target {
   // Begins to connect. Each session asks rpc_get_methods and spdk_get_version first.
   void start();
 
+  // A refusal of ours, with step and peer: nothing was sent.
+  [[nodiscard]] tl::unexpected<Error> refuse(Errc code, std::string step, std::string text) const;
   // Puts step, object and peer into an error that came from decoding an answer.
   Error unreadable(const Step& step, Error error, Outcome outcome) const;
 

@@ -12,7 +12,7 @@ Task<Result<std::vector<DpuVolume>>> SpdkDpu::list_volumes(PoolId pool, Deadline
     if (pool.empty() || one.id == pool) by_id.emplace(one.id, one);
   // A pool that is not there has no empty list of volumes: it has none that we know of.
   if (!pool.empty() && by_id.empty())
-    co_return fail(Errc::not_found, "the DPU at " + endpoint() + " has no pool " + pool.str());
+    co_return target_.refuse(Errc::not_found, "bdev_lvol_get_lvstores", "the DPU has no pool " + pool.str());
   Step step{.method = "bdev_get_bdevs", .cap = kListCall};
   auto answer = co_await target_.read(step, deadline);
   if (!answer) co_return fail(std::move(answer.error()));
@@ -138,7 +138,7 @@ Task<Result<void>> SpdkDpu::resize_volume(DpuVolumeId id, Bytes size, Deadline d
   auto now = co_await find_bdev(target_, id.str(), deadline);
   if (!now) co_return fail(std::move(now.error()));
   if (!*now || !(*now)->lvol)
-    co_return fail(Errc::not_found, "the DPU at " + endpoint() + " has no volume " + id.str());
+    co_return target_.refuse(Errc::not_found, "bdev_get_bdevs", "the DPU has no volume " + id.str());
   if (size < (*now)->size)
     co_return fail(Errc::invalid_argument, "a volume never shrinks: it has " +
                                                std::to_string((*now)->size.value) + " bytes, asked were " +
@@ -156,22 +156,27 @@ Task<Result<void>> SpdkDpu::rename_volume(DpuVolumeId id, std::string name, Dead
 }
 
 Task<Result<void>> SpdkDpu::simple(std::string method, DpuVolumeId id, Deadline deadline) {
-  auto lane = co_await volume_lane(id, method + " of " + id.str(), deadline);
+  std::string what = method + " of " + id.str();
+  auto lane = co_await volume_lane(id, std::move(what), deadline);
   if (!lane) co_return fail(std::move(lane.error()));
   co_return co_await simple_lvol(target_, std::move(method), std::move(id), std::move(*lane), deadline);
 }
 
 Task<Result<void>> SpdkDpu::set_read_only(DpuVolumeId id, Deadline deadline) {
-  co_return co_await simple("bdev_lvol_set_read_only", std::move(id), deadline);
+  std::string method = "bdev_lvol_set_read_only";
+  co_return co_await simple(std::move(method), std::move(id), deadline);
 }
 Task<Result<void>> SpdkDpu::inflate_volume(DpuVolumeId id, Deadline deadline) {
-  co_return co_await simple("bdev_lvol_inflate", std::move(id), deadline);
+  std::string method = "bdev_lvol_inflate";
+  co_return co_await simple(std::move(method), std::move(id), deadline);
 }
 Task<Result<void>> SpdkDpu::decouple_volume(DpuVolumeId id, Deadline deadline) {
-  co_return co_await simple("bdev_lvol_decouple_parent", std::move(id), deadline);
+  std::string method = "bdev_lvol_decouple_parent";
+  co_return co_await simple(std::move(method), std::move(id), deadline);
 }
 Task<Result<void>> SpdkDpu::delete_volume(DpuVolumeId id, Deadline deadline) {
-  co_return co_await simple("bdev_lvol_delete", std::move(id), deadline);
+  std::string method = "bdev_lvol_delete";
+  co_return co_await simple(std::move(method), std::move(id), deadline);
 }
 
 Task<Result<void>> SpdkDpu::set_qos(DpuVolumeId id, std::uint64_t iops, std::uint64_t mib_per_s,
@@ -182,7 +187,7 @@ Task<Result<void>> SpdkDpu::set_qos(DpuVolumeId id, std::uint64_t iops, std::uin
   if (!lane) co_return fail(std::move(lane.error()));
   auto now = co_await find_bdev(target_, id.str(), deadline);
   if (!now) co_return fail(std::move(now.error()));
-  if (!*now) co_return fail(Errc::not_found, "the DPU at " + endpoint() + " has no volume " + id.str());
+  if (!*now) co_return target_.refuse(Errc::not_found, "bdev_get_bdevs", "the DPU has no volume " + id.str());
   if (qos_generation_ != generation()) qos_touched_.clear();
   qos_generation_ = generation();
   const auto& bdev = **now;
@@ -193,8 +198,8 @@ Task<Result<void>> SpdkDpu::set_qos(DpuVolumeId id, std::uint64_t iops, std::uin
     // good, also once it is open.
     bool touched = qos_touched_.contains(id) || bdev.rw_ios_per_sec != 0 || bdev.rw_mbytes_per_sec != 0;
     if (touched)
-      co_return fail(Errc::busy,
-                     "the QoS of volume " + id.str() + " can be changed only while it is exposed");
+      co_return target_.refuse(Errc::busy, "bdev_set_qos_limit",
+                               "the QoS of volume " + id.str() + " can be changed only while it is exposed");
     if (qos_touched_.size() >= (1u << 16))
       co_return fail(Errc::busy, "too many volumes with QoS that are not exposed");
     qos_touched_.insert(id);

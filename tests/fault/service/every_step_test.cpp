@@ -82,10 +82,11 @@ std::optional<bool> sr_create(Rig& rig, smapi::Strings config) {
 // A call that makes a volume: it is listed if and only if the caller was told so (or may have been).
 void made_or_not(Rig& rig, std::size_t before, std::optional<bool> answer, const std::string& where) {
   std::size_t now = listed(rig);
-  if (!answer)
+  if (!answer) {
     EXPECT_LE(now, before + 1) << where;
-  else
+  } else {
     EXPECT_EQ(now, before + (*answer ? 1 : 0)) << where;
+  }
 }
 
 std::vector<Scenario> scenarios() {
@@ -104,7 +105,9 @@ std::vector<Scenario> scenarios() {
                    return sr_create(rig, {{"dpu", "dpu0"}, {"drives", "S0"}});
                  },
                  [](Rig& rig, const Keys&, std::optional<bool> answer, const std::string& where) {
-                   if (answer) EXPECT_EQ(rig.card.pools.size(), *answer ? 1u : 0u) << where;
+                   if (answer) {
+                     EXPECT_EQ(rig.card.pools.size(), *answer ? 1u : 0u) << where;
+                   }
                    // The same named request again gives the answer that it would have given (C2).
                    EXPECT_EQ(sr_create(rig, {{"dpu", "dpu0"}, {"drives", "S0"}}), true) << where;
                  }});
@@ -113,7 +116,9 @@ std::vector<Scenario> scenarios() {
                    return sr_create(rig, {{"dpu", "dpu0"}, {"drives", "S0,S1"}, {"raid", "raid1"}});
                  },
                  [](Rig& rig, const Keys&, std::optional<bool> answer, const std::string& where) {
-                   if (answer) EXPECT_EQ(rig.card.raids.size(), *answer ? 1u : 0u) << where;
+                   if (answer) {
+                     EXPECT_EQ(rig.card.raids.size(), *answer ? 1u : 0u) << where;
+                   }
                  }});
   out.push_back({"SR.attach", with_sr,
                  [](Rig& rig, Keys&) {
@@ -138,7 +143,9 @@ std::vector<Scenario> scenarios() {
                  [](Rig& rig, Keys&) -> std::optional<bool> {
                    auto list = rig.run<Result<std::vector<smapi::Volume>>>(
                        [&rig] { return rig.services->sr_ls(rig.context("SR.ls"), rig.sr); });
-                   if (list && *list) EXPECT_EQ((*list)->size(), 1u) << "a success never lacks a volume (I2)";
+                   if (list && *list) {
+                     EXPECT_EQ((*list)->size(), 1u) << "a success never lacks a volume (I2)";
+                   }
                    return verdict(list);
                  },
                  stays});
@@ -156,7 +163,9 @@ std::vector<Scenario> scenarios() {
                    });
                  },
                  [](Rig& rig, const Keys&, std::optional<bool> answer, const std::string& where) {
-                   if (answer == true) EXPECT_EQ(rig.services->core().world.sr(rig.sr)->name, "x") << where;
+                   if (answer == true) {
+                     EXPECT_EQ(rig.services->core().world.sr(rig.sr)->name, "x") << where;
+                   }
                  }});
   out.push_back({"SR.set_description", with_sr,
                  [void_call](Rig& rig, Keys&) {
@@ -171,7 +180,9 @@ std::vector<Scenario> scenarios() {
                        rig, [&rig] { return rig.services->sr_destroy(rig.context("SR.destroy"), rig.sr); });
                  },
                  [](Rig& rig, const Keys&, std::optional<bool> answer, const std::string& where) {
-                   if (answer == true) EXPECT_TRUE(rig.card.pools.empty()) << where;
+                   if (answer == true) {
+                     EXPECT_TRUE(rig.card.pools.empty()) << where;
+                   }
                  }});
   out.push_back({"Volume.create", with_sr, [](Rig& rig, Keys&) { return verdict(rig.create("n", GiB(1))); },
                  [](Rig& rig, const Keys&, std::optional<bool> answer, const std::string& where) {
@@ -212,7 +223,9 @@ std::vector<Scenario> scenarios() {
   out.push_back({"Volume.destroy", with_volume,
                  [](Rig& rig, Keys& keys) { return verdict(rig.destroy(keys[0])); },
                  [](Rig& rig, const Keys& keys, std::optional<bool> answer, const std::string& where) {
-                   if (answer) EXPECT_EQ(visible(rig, keys[0]), !*answer) << where;
+                   if (answer) {
+                     EXPECT_EQ(visible(rig, keys[0]), !*answer) << where;
+                   }
                  }});
   out.push_back({"Volume.destroy of a snapshot", with_snapshot,
                  [](Rig& rig, Keys& keys) { return verdict(rig.destroy(keys[1])); },
@@ -243,8 +256,9 @@ std::vector<Scenario> scenarios() {
          });
        },
        [](Rig& rig, const Keys& keys, std::optional<bool> answer, const std::string& where) {
-         if (answer)
+         if (answer) {
            EXPECT_EQ(rig.services->core().world.volume(keys[0])->name, *answer ? "new" : "v") << where;
+         }
        }});
   out.push_back({"Volume.set_description", with_volume,
                  [void_call](Rig& rig, Keys& keys) {
@@ -261,9 +275,10 @@ std::vector<Scenario> scenarios() {
                    });
                  },
                  [](Rig& rig, const Keys& keys, std::optional<bool> answer, const std::string& where) {
-                   if (answer)
+                   if (answer) {
                      EXPECT_EQ(rig.services->core().world.volume(keys[0])->keys.contains("k"), *answer)
                          << where;
+                   }
                  }});
   out.push_back({"Volume.unset", with_volume,
                  [void_call](Rig& rig, Keys& keys) {
@@ -280,8 +295,9 @@ std::vector<Scenario> scenarios() {
                    });
                  },
                  [](Rig& rig, const Keys& keys, std::optional<bool> answer, const std::string& where) {
-                   if (answer == true)
+                   if (answer == true) {
                      EXPECT_EQ(rig.services->core().world.volume(keys[0])->size, GiB(2)) << where;
+                   }
                  }});
   out.push_back({"Volume.resize from 0 bytes",
                  [](Rig& rig, Keys& keys) {
@@ -306,10 +322,11 @@ std::vector<Scenario> scenarios() {
                  },
                  [](Rig& rig, const Keys& keys, std::optional<bool> answer, const std::string& where) {
                    std::string now = rig.lvol(keys[0])->content;
-                   if (answer)
+                   if (answer) {
                      EXPECT_EQ(now, *answer ? "data" : "newer") << where;
-                   else
+                   } else {
                      EXPECT_TRUE(now == "data" || now == "newer") << where;
+                   }
                  }});
   out.push_back({"Volume.revert of a grown volume",
                  [void_call](Rig& rig, Keys& keys) {

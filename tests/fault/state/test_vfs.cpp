@@ -93,7 +93,7 @@ struct TestVfsCalls {
   static int shm_map(sqlite3_file* file, int region, int size, int extend, void volatile** to) {
     Handle& h = of(file);
     *to = nullptr;
-    if (int rc = h.vfs->call(TestVfs::Kind::room, SQLITE_IOERR_SHMMAP)) return rc;
+    if (h.vfs->call(TestVfs::Kind::room, SQLITE_IOERR_SHMMAP) != SQLITE_OK) return SQLITE_IOERR_SHMMAP;
     auto& shared = h.file->shared;
     if (static_cast<std::size_t>(region) >= shared.size()) {
       if (!extend) return SQLITE_OK;

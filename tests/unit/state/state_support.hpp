@@ -61,8 +61,11 @@ inline void print_rows(std::string& to, const Change& change) {
     to += '|';
     if (const auto* number = std::get_if<std::int64_t>(&value))
       to += std::to_string(*number);
-    else
-      to += std::get<std::string>(value);
+    else if (const auto& text = std::get<std::string>(value); text.size() <= 64)
+      to += text;
+    else  // a failure must stay readable
+      to += text.substr(0, 8) + "... " + std::to_string(text.size()) + " bytes, checksum " +
+            std::to_string(checksum("", {text}));
   }
   to += '\n';
 }
