@@ -107,6 +107,23 @@ int follow(Client& client, const Verb& verb, const Json& args, const CommandLine
   return ended ? kFailed : failed(ended.error(), line);
 }
 
+// Rows name their DPU by its address; people know it by the name that they gave it.
+void name_dpus(Client& client, const Verb& verb, Json& answer) {
+  std::string_view name = verb.name;
+  if ((name != "drives" && name != "pools" && name != "functions") || !answer.is_array() || answer.empty())
+    return;
+  auto dpus = client.ask("dpu", Json::object(), verb.limit);
+  if (!dpus || !dpus->is_array()) return;  // addresses will do
+  std::map<std::string, std::string> names;
+  for (const Json& d : *dpus)
+    if (auto given = text_of(d, "name"); given && !given->empty())
+      names[text_of(d, "dpu").value_or("")] = *given;
+  for (Json& row : answer) {
+    auto known = names.find(text_of(row, "dpu").value_or(""));
+    if (known != names.end()) row["dpu"] = known->second;
+  }
+}
+
 int ask(const Verb& verb, Json args, const CommandLine& line) {
   Client client(line.socket);
   Terminal terminal = look_at_stdout(line.colour);
@@ -117,6 +134,7 @@ int ask(const Verb& verb, Json args, const CommandLine& line) {
   int code = std::string_view(verb.name) == "doctor" && has_problem(*answer) ? kProblems : kDone;
   if (line.json) return print(dump_json(*answer) + "\n", code);
   if (verb.show == nullptr) return show_whole_status(client, verb, *answer, terminal);
+  name_dpus(client, verb, *answer);
   return print(verb.show(*answer, terminal), code);
 }
 

@@ -124,7 +124,7 @@ std::string show_pools(const Json& answer, const Terminal& terminal) {
       table, terminal,
       "No pools. A pool is made by\n"
       "  xe sr-create type=vnvme name-label=NAME device-config:dpu=DPU device-config:drives=DRIVE\n"
-      "`vnvme drives` lists the drives that can be taken.\n");
+      "`vnvme drives` lists the drives that can be taken, `vnvme dpu` whether all DPUs are connected.\n");
 }
 
 std::string show_volumes(const Json& answer, const Terminal& terminal) {

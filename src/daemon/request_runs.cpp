@@ -90,16 +90,17 @@ Task<void> RequestRuns::execute(std::shared_ptr<Run> run) {
   bool good = run->answer->type == frame::Type::result;
   if (!run->needs_word()) log_run(*run, good ? "ok" : "error", good ? "" : reason_in(run->answer->body));
   run->changed.notify();
-  if (run->clients == 0) retire(run);
+  retire_when_over(run);
 }
 
 void RequestRuns::leave(const std::shared_ptr<Run>& run) {
   --run->clients;
-  if (run->clients == 0 && run->answer) retire(run);
+  retire_when_over(run);
 }
 
-// Nobody waits for it any more and it has ended.
-void RequestRuns::retire(const std::shared_ptr<Run>& run) {
+// Nobody waits for it any more, and nothing of it runs.
+void RequestRuns::retire_when_over(const std::shared_ptr<Run>& run) {
+  if (run->clients > 0 || !run->answer || (run->word_said && !run->verdict)) return;
   runs_.erase(run->call.id);
   body_bytes_ -= run->call.body.size();
   if (run->needs_word()) {
@@ -107,22 +108,29 @@ void RequestRuns::retire(const std::shared_ptr<Run>& run) {
       handler_.abandoned(run->call.id);
       log_run(*run, "abandoned", "the front-end left without saying that it prints");
     } else {
-      bool kept = run->verdict && run->verdict->type == frame::Type::print;
-      log_run(*run, kept ? "ok" : "error", kept || !run->verdict ? "" : reason_in(run->verdict->body));
+      bool kept = run->verdict->type == frame::Type::print;
+      log_run(*run, kept ? "ok" : "error", kept ? "" : reason_in(run->verdict->body));
     }
   }
   changed_.notify();
 }
 
-Task<smapi::Answer> RequestRuns::keep_word(std::shared_ptr<Run> run) {
+Task<void> RequestRuns::confirm(std::shared_ptr<Run> run) {
+  auto verdict = co_await smapi::confirm(handler_, run->call, run->answer->body);
+  run->verdict = std::move(verdict);
+  run->changed.notify();
+  retire_when_over(run);
+}
+
+// Not within the connection that said it: a commit that hangs must not keep a connection for ever.
+Task<std::optional<smapi::Answer>> RequestRuns::keep_word(std::shared_ptr<Run> run, Deadline deadline) {
   if (!run->word_said) {
     run->word_said = true;
-    auto verdict = co_await smapi::confirm(handler_, run->call, run->answer->body);
-    run->verdict = std::move(verdict);
-    run->changed.notify();
+    boost::asio::co_spawn(
+        executor_, [this, run]() -> Task<void> { co_await confirm(run); }, boost::asio::detached);
   }
-  while (!run->verdict) co_await run->changed.wait(Deadline::after(std::chrono::hours(1)));
-  co_return *run->verdict;
+  while (!run->verdict && !deadline.passed()) co_await run->changed.wait(deadline);
+  co_return run->verdict;
 }
 
 Task<bool> RequestRuns::drained(Deadline deadline) {

@@ -42,7 +42,8 @@ class RequestRuns {
   Result<std::shared_ptr<Run>> join(smapi::CallFrame call);
   void leave(const std::shared_ptr<Run>& run);
   // The front-end is about to print: makes it so once, whoever asks; everybody gets the same verdict.
-  Task<smapi::Answer> keep_word(std::shared_ptr<Run> run);
+  // Nothing: none yet at the deadline; it may still come, so the caller must not invent one.
+  Task<std::optional<smapi::Answer>> keep_word(std::shared_ptr<Run> run, Deadline deadline);
 
   [[nodiscard]] std::size_t size() const { return runs_.size(); }
   [[nodiscard]] std::size_t body_bytes() const { return body_bytes_; }
@@ -51,7 +52,8 @@ class RequestRuns {
 
  private:
   Task<void> execute(std::shared_ptr<Run> run);
-  void retire(const std::shared_ptr<Run>& run);
+  Task<void> confirm(std::shared_ptr<Run> run);
+  void retire_when_over(const std::shared_ptr<Run>& run);
 
   Executor executor_;
   smapi::Handler& handler_;

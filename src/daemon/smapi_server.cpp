@@ -114,8 +114,9 @@ Task<Result<smapi::CallFrame>> SmapiServer::read_call(Stream& stream, std::size_
 
 Task<void> SmapiServer::answer_call(Stream& stream, smapi::CallFrame call) {
   std::string method = call.method;
-  Deadline deadline = call.deadline;
-  deadline = Deadline(deadline.at() + grace(deadline));
+  // Its own: a call that comes again brings less time than the first one had, but later.
+  const Deadline its_deadline = call.deadline;
+  const Deadline deadline(its_deadline.at() + grace(its_deadline));
   auto joined = runs_.join(std::move(call));
   if (!joined) {
     co_await send_error(stream, joined.error(), method);
@@ -125,7 +126,7 @@ Task<void> SmapiServer::answer_call(Stream& stream, smapi::CallFrame call) {
   while (!run->answer && !deadline.passed()) co_await run->changed.wait(deadline);
   if (run->answer) {
     bool sent = co_await send(stream, run->answer->type, run->answer->flags, run->answer->body);
-    if (sent && run->needs_word()) co_await take_word(stream, run);
+    if (sent && run->needs_word()) co_await take_word(stream, run, its_deadline);
   } else {
     co_await send_error(stream, overdue(*run), method);
   }
@@ -134,8 +135,7 @@ Task<void> SmapiServer::answer_call(Stream& stream, smapi::CallFrame call) {
 
 // The volume becomes visible when the front-end says that it prints, not before; without the word it is
 // collected.
-Task<void> SmapiServer::take_word(Stream& stream, std::shared_ptr<Run> run) {
-  Deadline deadline = run->call.deadline;
+Task<void> SmapiServer::take_word(Stream& stream, std::shared_ptr<Run> run, Deadline deadline) {
   char head[sizeof(frame::Prefix)];
   auto got = co_await stream.read_exact(head, sizeof head, deadline);
   if (!got) co_return;
@@ -150,8 +150,10 @@ Task<void> SmapiServer::take_word(Stream& stream, std::shared_ptr<Run> run) {
   if (!got) co_return;
   auto parsed = smapi::parse_header(header, false);
   if (!parsed || parsed->id != run->call.id) co_return;
-  auto verdict = co_await runs_.keep_word(run);
-  co_await send(stream, verdict.type, 0, verdict.body);
+  deadline = Deadline(deadline.at() + grace(deadline));
+  auto verdict = co_await runs_.keep_word(run, deadline);
+  // No verdict yet: closing makes the front-end ask again with the same id, and it meets the same run.
+  if (verdict) co_await send(stream, verdict->type, 0, verdict->body);
 }
 
 }  // namespace vnvme::daemon

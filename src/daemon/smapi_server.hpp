@@ -31,7 +31,7 @@ class SmapiServer {
   Task<void> serve(Stream& stream);
   Task<Result<smapi::CallFrame>> read_call(Stream& stream, std::size_t& reserved);
   Task<void> answer_call(Stream& stream, smapi::CallFrame call);
-  Task<void> take_word(Stream& stream, std::shared_ptr<Run> run);
+  Task<void> take_word(Stream& stream, std::shared_ptr<Run> run, Deadline deadline);
   Task<bool> send(Stream& stream, frame::Type type, std::uint8_t flags, std::string_view body);
   Task<void> send_error(Stream& stream, Error error, std::string method);
 

@@ -140,7 +140,7 @@ class Behaviour(unittest.TestCase):
         for line, (verb, args) in wanted.items():
             with ScriptedAdmin(sample.FULL) as admin:
                 self.assertEqual(run(admin.path, line).returncode, 0)
-                self.assertEqual(admin.asked, [{"verb": verb, "args": args}], line)
+                self.assertEqual(admin.asked[0], {"verb": verb, "args": args}, line)
 
     def test_wrong_usage_is_exit_2_and_says_what_is_right(self):
         for line, hint in {

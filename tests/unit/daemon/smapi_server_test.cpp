@@ -189,6 +189,33 @@ TEST_F(SmapiServerTest, TheWordThatCannotBeKeptIsAnError) {
   EXPECT_TRUE(handler.abandoned_ids.empty()) << "the handler knows already";
 }
 
+TEST_F(SmapiServerTest, AWordThatIsNotKeptInTimeIsAskedAgain) {
+  serve();
+  handler.hold_printing = true;
+  Client client(path());
+  client.send(call(kId1, "Volume.create", create_body("a"), 8000));
+  settle();
+  client.take();
+  client.send(printing(kId1));
+  settle();
+  advance(10s);
+  EXPECT_TRUE(client.take().empty()) << "no verdict is invented";
+  EXPECT_TRUE(client.closed());
+  EXPECT_TRUE(handler.abandoned_ids.empty());
+  EXPECT_EQ(server->running(), 1u);
+
+  Client again(path());
+  again.send(call(kId1, "Volume.create", create_body("a"), 8000));
+  settle();
+  EXPECT_EQ(frames(again.take()).size(), 1u);
+  again.send(printing(kId1));
+  handler.let_go();
+  settle();
+  EXPECT_EQ(last_frame(again).type, Type::print);
+  EXPECT_EQ(handler.printed.size(), 1u);
+  EXPECT_EQ(server->running(), 0u);
+}
+
 TEST_F(SmapiServerTest, LostBeforeTheWordIsAbandoned) {
   serve();
   Client client(path());
