@@ -45,7 +45,8 @@ def long_functions(lines):
         start = None
         for number, line in enumerate(lines, 1):
             if line == indent + "}" and start is not None:
-                if number - start + 1 > MAX_FUNCTION:
+                table = re.match(r"\s+static const(expr)? .*\{$", lines[start])  # a table has no length of its own
+                if number - start + 1 > MAX_FUNCTION and not table:
                     yield start, number - start + 1
                 start = None
             elif line.startswith(indent) and line[len(indent):len(indent) + 1] not in ("", " ", "#"):
@@ -64,7 +65,7 @@ def check_text(name, text):
         for pattern, what in FORBIDDEN:
             if pattern.search(line):
                 yield f"{name}:{number}: {what}: {line.strip()[:80]}"
-    if name.endswith((".cpp", ".hpp")):
+    if name.endswith((".cpp", ".hpp")) and not name.startswith("tests/"):
         for start, length in long_functions(lines):
             yield f"{name}:{start}: a function of {length} lines, more than {MAX_FUNCTION}"
 
@@ -94,6 +95,8 @@ def check_itself():
         "b.cpp": "int f(int a) {\n" + body * 58 + "}\n",
         "c.md": "word\n" * 1000,
         "d.cpp": "class A {\n" + "  int f() {\n    return 1;\n  }\n" * 40 + "};\n",
+        "f.cpp": "const int* f() {\n  static const int all[] = {\n" + "      1,\n" * 100 + "  };\n  return all;\n}\n",
+        "tests/g.cpp": "int f(int a) {\n" + body * 70 + "}\n",
         "e.cpp": "const int table[] = {\n" + "  1,\n" * 100 + "};\n",
     }
     bad = {
