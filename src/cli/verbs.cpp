@@ -6,8 +6,10 @@ namespace vnvme::cli {
 
 using std::chrono::seconds;
 
-const std::vector<Verb>& verbs() {
-  static const std::vector<Verb> all = {
+namespace {
+
+std::vector<Verb> what_there_is() {
+  return {
       {"status",
        "everything at one glance: drives, pools, volumes, functions, VMs",
        "Draws each DPU as a tree: its SRs with their pool and drive, the volumes in them, and for each\n"
@@ -43,6 +45,11 @@ const std::vector<Verb>& verbs() {
        {"vnvme pools"},
        seconds(60),
        show_pools},
+  };
+}
+
+std::vector<Verb> volumes_verb() {
+  return {
       {"volumes",
        "the volumes: size, used space, state, who has them",
        "Volume ids are the VDI uuids of XAPI. A volume in state `trash` was destroyed and is being\n"
@@ -52,6 +59,11 @@ const std::vector<Verb>& verbs() {
        {"vnvme volumes", "vnvme volumes --json | jq '.[] | select(.owner != \"\")'"},
        seconds(60),
        show_volumes},
+  };
+}
+
+std::vector<Verb> what_goes_on() {
+  return {
       {"functions",
        "the PCI functions: address, driver, reservation, namespaces",
        "A function that is not ours (another tool made its controller) is listed and never touched.",
@@ -87,6 +99,11 @@ const std::vector<Verb>& verbs() {
        {"vnvme doctor", "vnvme doctor --json"},
        seconds(600),
        show_doctor},
+  };
+}
+
+std::vector<Verb> changes() {
+  return {
       {"reserve",
        "gives a VM a PCI function, before it starts",
        "The function stays reserved for that VM until `vnvme unreserve`. Prints where it is, for the\n"
@@ -115,6 +132,17 @@ const std::vector<Verb>& verbs() {
        seconds(120),
        show_adopted},
   };
+}
+
+}  // namespace
+
+const std::vector<Verb>& verbs() {
+  static const std::vector<Verb> all = [] {
+    std::vector<Verb> list;
+    for (const auto& group : {what_there_is(), volumes_verb(), what_goes_on(), changes()})
+      list.insert(list.end(), group.begin(), group.end());
+    return list;
+  }();
   return all;
 }
 

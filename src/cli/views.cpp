@@ -169,9 +169,10 @@ std::string show_functions(const Json& answer, const Terminal& terminal) {
                {"NS", true},
                {"RESERVED FOR", false, 12}});
   for (const Json& f : rows(answer, "functions")) {
-    Cell state = yes(f, "foreign") ? Cell("not ours", Style::dim)
-                 : yes(f, "ready") ? Cell("ready", Style::good)
-                                   : Cell("not ready", Style::warning);
+    Cell state = yes(f, "foreign")           ? Cell("not ours", Style::dim)
+                 : yes(f, "ready")           ? Cell("ready", Style::good)
+                 : word(f, "serial").empty() ? Cell("idle", Style::dim)
+                                             : Cell("not ready", Style::warning);
     const Json* spaces = member(f, "namespaces");
     std::string count =
         spaces != nullptr && spaces->is_array() ? std::to_string(spaces->size()) : word(f, "namespaces");

@@ -22,15 +22,23 @@ std::string reason_in(const std::string& body) {
 }
 
 void log_run(const Run& run, std::string_view outcome, const std::string& why) {
-  auto level = outcome == "ok" ? log::Level::info : log::Level::warning;
-  log::write(level, "request",
-             {{"id", run.call.id.str()},
-              {"method", run.call.method},
-              {"sr_type", run.call.sr_type},
-              {"object", object_of(run.call.body)},
-              {"ms", ms_since(run.began)},
-              {"outcome", outcome},
-              {"why", why}});
+  // one line, of which the reason is there only when there is one
+  if (outcome == "ok") {
+    log::info("request", {{"id", run.call.id.str()},
+                          {"method", run.call.method},
+                          {"sr_type", run.call.sr_type},
+                          {"object", object_of(run.call.body)},
+                          {"ms", ms_since(run.began)},
+                          {"outcome", outcome}});
+    return;
+  }
+  log::warning("request", {{"id", run.call.id.str()},
+                           {"method", run.call.method},
+                           {"sr_type", run.call.sr_type},
+                           {"object", object_of(run.call.body)},
+                           {"ms", ms_since(run.began)},
+                           {"outcome", outcome},
+                           {"why", why}});
 }
 
 }  // namespace

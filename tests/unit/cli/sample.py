@@ -73,7 +73,8 @@ FULL = {
               pool("dpu1", POOL2, "vnvme-mirror", "vnvme-r1", SR2, raid="raid1", raid_state="degraded", rebuild_percent=12.5,
                    free=20 * GIB, volumes=0)],
     "volumes": VOLUMES,
-    "functions": [function(2, "vm:" + VM, 2), function(3, "", 1), function(4, VM), function(5), function(6, foreign=True, driver="nvme")],
+    "functions": [function(2, "vm:" + VM, 2), function(3, "", 1), function(4, VM), function(5), function(6, foreign=True, driver="nvme"),
+                  {**function(7, driver=""), "serial": "", "ready": False, "bdf": ""}, function(8, ready=False)],
     "attachments": ATTACHMENTS,
     "events": {"next": 3, "events": [
         {"seq": 1, "wall_ms": 1795348800000, "level": "info", "object": "", "text": "vnvmed 0.1.0 is ready"},
