@@ -69,13 +69,13 @@ nlohmann::json AdminCalls::dpus() {
                    {"family", link->identity().family},
                    {"version", link->identity().version},
                    {"trouble", link->dpu().trouble()},
-                   {"generation", link->dpu().generation()},
-                   {"functions_left", nullptr}});
+                   {"generation", link->dpu().generation()}});
   }
   return out;
 }
 
-nlohmann::json AdminCalls::status() {
+// The SRs with their health and space, as they were last seen.
+nlohmann::json AdminCalls::srs() {
   Json srs = Json::array();
   for (const auto& [id, sr] : core_.world.srs()) {
     auto it = core_.links().find(sr.dpu);
@@ -107,11 +107,19 @@ nlohmann::json AdminCalls::status() {
                    {"free", free.value},
                    {"volumes", count}});
   }
+  return srs;
+}
+
+nlohmann::json AdminCalls::busy() {
   Json busy = Json::array();
   for (const auto& [what, holder] : core_.guards.holders())
     busy.push_back({{"what", holder.what},
                     {"object", what},
                     {"since_ms", duration_cast<milliseconds>(MonoClock::now() - holder.since).count()}});
+  return busy;
+}
+
+nlohmann::json AdminCalls::wipes() {
   Json wipes = Json::array();
   for (const auto& [id, f] : housekeeper_.freeing())
     wipes.push_back({{"volume", id.value},
@@ -120,6 +128,10 @@ nlohmann::json AdminCalls::status() {
                      {"rate", nullptr},
                      {"eta_s", nullptr},
                      {"since_ms", duration_cast<milliseconds>(MonoClock::now() - f.since).count()}});
+  return wipes;
+}
+
+nlohmann::json AdminCalls::status() {
   std::size_t releasing = 0;
   for (const auto& [key, a] : core_.world.attachments())
     releasing += a.state == AttachState::releasing ? 1 : 0;
@@ -132,14 +144,14 @@ nlohmann::json AdminCalls::status() {
           {"uptime_s", duration_cast<seconds>(MonoClock::now() - started_).count()},
           {"ready", ready},
           {"dpus", dpus()},
-          {"srs", srs},
+          {"srs", srs()},
           {"volumes_total", core_.world.volumes().size()},
           {"attachments_total", core_.world.attachments().size()},
           {"intents", core_.world.intents().size()},
           {"queue", releasing},
           {"trash", trash},
-          {"busy", busy},
-          {"wipes", wipes}};
+          {"busy", busy()},
+          {"wipes", wipes()}};
 }
 
 nlohmann::json AdminCalls::volumes(const std::string& sr) {
@@ -321,7 +333,7 @@ Task<Result<nlohmann::json>> AdminCalls::functions(Deadline deadline) {
 
 Task<Result<nlohmann::json>> AdminCalls::reserve(Json args, Deadline deadline) {
   auto vm_text = parse_uuid(text_of(args, "vm").value_or(""));
-  if (!vm_text) co_return fail(Errc::invalid_argument, "--vm wants the uuid of a VM");
+  if (!vm_text) co_return fail(Errc::invalid_argument, "this wants the uuid of a VM");
   VmId vm(*vm_text);
   auto link = the_link(args);
   if (!link) co_return fail(std::move(link.error()));
@@ -356,7 +368,7 @@ Task<Result<nlohmann::json>> AdminCalls::reserve(Json args, Deadline deadline) {
 
 Task<Result<nlohmann::json>> AdminCalls::unreserve(Json args, Deadline deadline) {
   auto vm_text = parse_uuid(text_of(args, "vm").value_or(""));
-  if (!vm_text) co_return fail(Errc::invalid_argument, "--vm wants the uuid of a VM");
+  if (!vm_text) co_return fail(Errc::invalid_argument, "this wants the uuid of a VM");
   VmId vm(*vm_text);
   auto guard = co_await core_.guards.acquire("VM " + vm.value, "unreserve", deadline);
   if (!guard) co_return fail(std::move(guard.error()));

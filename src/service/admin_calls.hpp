@@ -15,6 +15,9 @@ class AdminCalls {
  private:
   using Json = nlohmann::json;
   Json status();
+  Json srs();
+  Json busy();
+  Json wipes();
   Json dpus();
   Json volumes(const std::string& sr);
   Json attachments();

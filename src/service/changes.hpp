@@ -15,7 +15,9 @@ class Changes {
   Changes() {}
   Changes(std::vector<Change> list) : list_(std::move(list)) {}
   template <class Record>
-  Changes&& put(Record record) && { return std::move(*this).add(Put<Record>{std::move(record)}); }
+  Changes&& put(Record record) && {
+    return std::move(*this).add(Put<Record>{std::move(record)});
+  }
   Changes&& erase(VolumeId id) && { return std::move(*this).add(Erase<VolumeId>{std::move(id)}); }
   Changes&& erase(SrId id) && { return std::move(*this).add(Erase<SrId>{std::move(id)}); }
   Changes&& erase_intent(std::uint64_t id) && { return std::move(*this).add(EraseIntent{id}); }

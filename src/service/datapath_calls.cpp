@@ -75,7 +75,7 @@ Task<Result<DatapathCalls::Plan>> DatapathCalls::plan(smapi::Context context, st
   if (reserved == nullptr || reserved->function.empty())
     co_return fail(Errc::not_permitted,
                    "no function of DPU " + plan.place.sr.dpu.value + " is reserved for VM " + vm.value +
-                       "; shut it down, run `vnvme reserve --vm " + vm.value + "` and start it again");
+                       "; shut it down, run `vnvme reserve " + vm.value + "` and start it again");
   plan.serial = reserved->serial;
   plan.function = reserved->function;
   co_return plan;
@@ -112,10 +112,10 @@ Task<Result<dpu::Function>> DatapathCalls::expose(smapi::Context context, Plan& 
   auto function = co_await own_function(core_, link, plan.serial, context.deadline);
   if (!function) co_return fail(std::move(function.error()));
   if (!plan.function.empty() && function->id != plan.function)
-    co_return fail(Errc::conflict, "function " + plan.function.value +
-                                       " was reserved, but its serial is now on function " +
-                                       function->id.value +
-                                       "; shut the VM down and run `vnvme unreserve` and `vnvme reserve`");
+    co_return fail(Errc::conflict,
+                   "function " + plan.function.value + " was reserved, but its serial is now on function " +
+                       function->id.value +
+                       "; shut the VM down and run `vnvme unreserve` and `vnvme reserve` for it");
   AttachmentRecord record;
   const AttachmentRecord* known = core_.world.attachment(plan.volume.id, plan.owner);
   if (known != nullptr) record = *known;
@@ -238,7 +238,7 @@ Task<Result<void>> DatapathCalls::release(smapi::Context context, std::string ur
                {{"volume", target->volume.value}, {"error", stored.error().describe()}});
     core_.unstored_releases.push_back({target->volume, domain});
   }
-  core_.work.notify();
+  if (stored) core_.work.notify();
   if (context.method == "Datapath.detach" && stored &&
       model::domain_kind(domain) == model::DomainKind::dom0) {
     // What follows in XAPI is often the other user (a VM that starts after its disk was copied): worth a

@@ -25,9 +25,11 @@ Deadline delete_deadline(Bytes size) {
 
 Task<void> Housekeeper::run() {
   while (!core_.stopping()) {
+    const std::uint64_t asked = core_.work.count();
     bool clean = co_await round();
     core_.guards.prune();
     if (core_.stopping()) break;
+    if (core_.work.count() != asked) continue;  // something came up behind the round's back
     co_await core_.work.wait(
         Deadline::after(clean ? MonoClock::duration(kIdlePause) : MonoClock::duration(kBusyPause)));
   }
@@ -49,7 +51,7 @@ Task<bool> Housekeeper::round() {
   step = co_await bases();
   clean = clean && step;
   co_await watch_space();
-  co_return clean;
+  co_return clean&& core_.unstored_releases.empty();
 }
 
 Link* Housekeeper::ready_link(const SrId& id) {

@@ -104,6 +104,7 @@ Task<void> Signal::wait(Deadline deadline) {
 }
 
 void Signal::notify() {
+  ++count_;
   for (Timer* timer : *timers_) timer->cancel();
 }
 

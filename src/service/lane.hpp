@@ -85,8 +85,11 @@ class Signal {
  public:
   Task<void> wait(Deadline deadline);
   void notify();
+  // How often it was notified: whoever works before it waits compares, and misses nothing.
+  [[nodiscard]] std::uint64_t count() const { return count_; }
 
  private:
+  std::uint64_t count_ = 0;
   // Shared with the frames that wait, for the reason that Lane has.
   std::shared_ptr<std::deque<Timer*>> timers_ = std::make_shared<std::deque<Timer*>>();
 };

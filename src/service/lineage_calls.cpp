@@ -133,6 +133,25 @@ Task<Result<smapi::Volume>> LineageCalls::clone(smapi::Context context, SrId sr,
   co_return co_await clone_of(context, *place, *source);
 }
 
+Result<LineageCalls::Base> LineageCalls::plan_clone(const Place& place, const VolumeRecord& source,
+                                                    VolumeRecord& volume, IntentRecord& intent,
+                                                    std::vector<Change>& changes) {
+  auto base = choose_base(place, source);
+  if (!base) return base;
+  volume.dpu_name =
+      model::volume_name(volume.id, volume.name, place.link->dpu().capabilities().volume_name_bytes);
+  intent.facts = {{"source", source.dpu_id.value}, {"name", volume.dpu_name}};
+  if (base->made.empty()) return base;
+  VolumeRecord hidden = new_volume(core_, place.sr, {}, {}, VolumeKind::base, source.size);
+  hidden.id = base->volume;
+  hidden.parent = source.id;
+  hidden.dpu_name = base->made;
+  changes.push_back(Put<VolumeRecord>{std::move(hidden)});
+  intent.facts["base"] = base->volume.value;
+  intent.facts["base_name"] = base->made;
+  return base;
+}
+
 Task<Result<smapi::Volume>> LineageCalls::clone_of(smapi::Context context, Place place, VolumeRecord source) {
   VolumeRecord volume =
       new_volume(core_, place.sr, source.name, source.description, VolumeKind::data, source.size);
@@ -141,21 +160,9 @@ Task<Result<smapi::Volume>> LineageCalls::clone_of(smapi::Context context, Place
   std::vector<Change> changes;
   Base base;
   if (!source.dpu_id.empty()) {
-    auto chosen = choose_base(place, source);
+    auto chosen = plan_clone(place, source, volume, intent, changes);
     if (!chosen) co_return fail(std::move(chosen.error()));
     base = std::move(*chosen);
-    volume.dpu_name =
-        model::volume_name(volume.id, volume.name, place.link->dpu().capabilities().volume_name_bytes);
-    intent.facts = {{"source", source.dpu_id.value}, {"name", volume.dpu_name}};
-    if (!base.made.empty()) {
-      VolumeRecord hidden = new_volume(core_, place.sr, {}, {}, VolumeKind::base, source.size);
-      hidden.id = base.volume;
-      hidden.parent = source.id;
-      hidden.dpu_name = base.made;
-      changes.push_back(Put<VolumeRecord>{std::move(hidden)});
-      intent.facts["base"] = base.volume.value;
-      intent.facts["base_name"] = base.made;
-    }
   }
   changes.push_back(Put<VolumeRecord>{volume});
   changes.push_back(Put<IntentRecord>{intent});

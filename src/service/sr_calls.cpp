@@ -39,6 +39,29 @@ Result<void> check_raid(const SrConfig& config, std::size_t drives, const dpu::C
                                        (can.raid_levels.empty() ? "no RAID" : join(can.raid_levels, ", ")));
 }
 
+SrRecord wanted_sr(const smapi::Context& context, const SrId& id, const SrConfig& config, const DpuId& dpu) {
+  SrRecord sr;
+  sr.id = id;
+  sr.type = context.sr_type;
+  sr.dpu = dpu;
+  sr.provisioning = config.provisioning;
+  sr.wipe = config.wipe;
+  return sr;
+}
+
+// Names and members of pool and RAID, all chosen before the first effect (C1).
+void lay_out(SrRecord& sr, const SrConfig& config, const std::vector<dpu::Drive>& drives) {
+  for (const auto& d : drives) {
+    sr.drives.push_back(d.name);
+    sr.serials.push_back(d.serial);
+  }
+  sr.pool_name = model::pool_name(sr.id);
+  if (config.raid.empty()) return;
+  sr.raid_level = config.raid;
+  sr.raid_name = model::raid_name(sr.id);
+  if (striped(config.raid)) sr.strip_kib = config.strip_kib != 0 ? config.strip_kib : kDefaultStripKib;
+}
+
 }  // namespace
 
 Task<Result<std::vector<dpu::Drive>>> SrCalls::choose_drives(Link& link, const SrConfig& config,
@@ -147,14 +170,9 @@ Task<Result<smapi::Strings>> SrCalls::create(smapi::Context context, SrId id, sm
   if (!ready) co_return fail(std::move(ready.error()));
   if (auto fits = check_type(context, **link); !fits) co_return fail(std::move(fits.error()));
 
-  SrRecord sr;
-  sr.id = id;
-  sr.type = context.sr_type;
+  SrRecord sr = wanted_sr(context, id, *config, dpu);
   sr.name = std::move(name);
   sr.description = std::move(description);
-  sr.dpu = dpu;
-  sr.provisioning = config->provisioning;
-  sr.wipe = config->wipe;
   if (!config->pool_uuid.empty()) {
     auto taken = co_await take_pool(context, **link, std::move(sr), *config);
     if (!taken) co_return fail(std::move(taken.error()));
@@ -167,14 +185,7 @@ Task<Result<smapi::Strings>> SrCalls::create(smapi::Context context, SrId id, sm
   if (!drives) co_return fail(std::move(drives.error()));
   if (auto raid = check_raid(*config, drives->size(), (*link)->dpu().capabilities()); !raid)
     co_return fail(std::move(raid.error()));
-  for (const auto& d : *drives) sr.drives.push_back(d.name), sr.serials.push_back(d.serial);
-  sr.pool_name = model::pool_name(id);
-  if (!config->raid.empty()) {
-    sr.raid_level = config->raid;
-    sr.raid_name = model::raid_name(id);
-    sr.strip_kib =
-        striped(config->raid) ? (config->strip_kib != 0 ? config->strip_kib : kDefaultStripKib) : 0;
-  }
+  lay_out(sr, *config, *drives);
   IntentRecord intent = new_intent(core_, IntentKind::sr_create, sr, VolumeId(), context.request);
   LiveIntent live(core_, intent.id);
   auto stored = co_await core_.commit(Changes().put(sr).put(intent));
@@ -219,16 +230,12 @@ Task<Result<SrId>> SrCalls::attach(smapi::Context context, smapi::Strings config
       co_return fail(
           Errc::not_found,
           "SR " + id.value + " is not known, and its PBD names no dpu and pool_uuid to find it by");
-    sr.id = id;
-    sr.type = context.sr_type;
-    sr.dpu = core_.resolve_dpu(config->dpu);
+    sr = wanted_sr(context, id, *config, core_.resolve_dpu(config->dpu));
     sr.pool = PoolId(config->pool_uuid);
     sr.drives = config->drives;
     sr.raid_level = config->raid;
     if (!config->raid.empty()) sr.raid_name = model::raid_name(id);
     sr.strip_kib = config->strip_kib;
-    sr.provisioning = config->provisioning;
-    sr.wipe = config->wipe;
     sr.state = SrState::ready;
     sr.adopted = true;
     core_.event("warning", "SR " + id.value,

@@ -51,6 +51,9 @@ class LineageCalls {
   };
   // The snapshot to clone `source` from: itself, a hidden one that is still equal, or a new one.
   Result<Base> choose_base(const Place& place, const VolumeRecord& source) const;
+  // Chooses all names of a clone, before its first effect (C1), and the records to commit for them.
+  Result<Base> plan_clone(const Place& place, const VolumeRecord& source, VolumeRecord& volume,
+                          IntentRecord& intent, std::vector<Change>& changes);
   Task<Result<smapi::Volume>> clone_of(smapi::Context context, Place place, VolumeRecord source);
   // The lvol that shall become the volume's: a clone of `from`, at least as large as the volume is now.
   Task<Result<dpu::DpuVolume>> replacement(Place place, VolumeRecord volume, VolumeRecord from,

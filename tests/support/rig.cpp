@@ -138,7 +138,8 @@ bool Rig::settle(MonoClock::duration most) {
                                  [](const auto& a) { return a.second.state == AttachState::releasing; });
     bool ready = std::all_of(services->core().links().begin(), services->core().links().end(),
                              [](const auto& l) { return l.second->is_ready(); });
-    if (ready && services->core().leftovers.empty() && world.intents().empty() && !trash && !releasing && services->core().pending.empty()) {
+    if (ready && services->core().leftovers.empty() && world.intents().empty() && !trash && !releasing &&
+        services->core().pending.empty()) {
       advance(std::chrono::seconds(1));
       return true;
     }

@@ -94,6 +94,16 @@ Task<Result<std::optional<DpuVolume>>> SpdkDpu::find_volume(DpuVolumeId id, Dead
   co_return std::optional<DpuVolume>(std::move(*volume));
 }
 
+namespace {
+
+// SPDK remembers it with the lvol and applies it when that is deleted, to its own clusters only. Without
+// write_zeroes deleted data shows through in new volumes (seen on a drive without working unmap).
+std::string clear_method_of(Clear clear) {
+  return clear == Clear::zero ? "write_zeroes" : clear == Clear::unmap ? "unmap" : "none";
+}
+
+}  // namespace
+
 Task<Result<DpuVolumeId>> SpdkDpu::create_volume(CreateVolume want, Deadline deadline) {
   auto legal = check_lvol_name(want.name);
   if (!legal) co_return fail(std::move(legal.error()));
@@ -101,7 +111,8 @@ Task<Result<DpuVolumeId>> SpdkDpu::create_volume(CreateVolume want, Deadline dea
   auto pool = want.pool;
   auto lane = co_await pool_lane(pool, "creating volume " + want.name, deadline);
   if (!lane) co_return fail(std::move(lane.error()));
-  auto made = co_await create_lvol(target_, std::move(want), clear_method_, std::move(*lane), deadline);
+  std::string clear = clear_method_.empty() ? clear_method_of(want.clear) : clear_method_;
+  auto made = co_await create_lvol(target_, std::move(want), std::move(clear), std::move(*lane), deadline);
   if (made) remember(*made, pool);
   co_return made;
 }

@@ -90,8 +90,8 @@ def order(s, sr):
 def give(s, disk):
     chapter(3, "It is given to a VM as a real PCI device")
     s.start_vm(17, VM)
-    ran(f"vnvme reserve --vm {VM}")
-    s.cli("reserve", "--vm", VM)
+    ran(f"vnvme reserve {VM}")
+    s.cli("reserve", VM)
     ran("xe vbd-create … ; xe vm-start …     (XAPI calls Datapath.attach and activate for domain 17)")
     where = {"uri": disk["uri"][0], "domain": "17"}
     answer = s.volume.call("Datapath.attach", where)
@@ -154,9 +154,8 @@ def end(s, sr, where, keys):
     until("the function is free", lambda: not s.admin("attachments"))
     for key in keys:
         s.volume.call("Volume.destroy", {"sr": sr, "key": key})
-    s.settle()
-    proved("no volume is left on the DPU", not s.lvols())
-    s.cli("unreserve", "--vm", VM)
+    proved("no volume is left on the DPU", until("all volumes are freed", lambda: not s.lvols(), 60))
+    s.cli("unreserve", VM)
     s.volume.call("SR.destroy", {"sr": sr})
     proved("no pool, no exposure, no function of a VM; both drives can be taken again",
            not s.dpu("bdev_lvol_get_lvstores") and not any(d["claimed"] for d in s.admin("drives")))
