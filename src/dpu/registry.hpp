@@ -26,9 +26,9 @@ struct Options {
   MonoClock::duration retry_most = std::chrono::seconds(5);
 };
 
-// Connects by itself, and again whenever the connection is lost; use wait_generation(). The io_context outlives
-// the result. To end: shutdown(), let every call in flight end (they fail with `cancelled` at the next turn of
-// the io_context), then destroy it. Errc::invalid_argument: no such scheme or option.
+// Connects by itself, and again whenever the connection is lost; use wait_generation(). The io_context
+// outlives the result. To end: shutdown(), let every call in flight end (they fail with `cancelled` at the
+// next turn of the io_context), then destroy it. Errc::invalid_argument: no such scheme or option.
 Result<std::unique_ptr<Dpu>> make_dpu(boost::asio::io_context& io, const Options& options);
 
 }  // namespace vnvme::dpu
