@@ -24,6 +24,12 @@ std::uint64_t metadata_clusters(std::uint64_t clusters, std::uint64_t md_pages, 
   return (all * Lvstore::kPage + cluster_size - 1) / cluster_size;
 }
 
+// Exactly three numbers.
+bool triple(const Json& value) {
+  return value.is_array() && value.size() == 3 &&
+         std::all_of(value.begin(), value.end(), [](const Json& n) { return n.is_number_unsigned(); });
+}
+
 std::string clear_name(Clear clear) {
   return clear == Clear::none ? "none" : clear == Clear::unmap ? "unmap" : "write_zeroes";
 }
@@ -133,7 +139,7 @@ bool Lvstore::apply(const Json& line) {
     for (const auto& id : *del)
       if (id.is_number_unsigned()) lvols_.erase(id.get<std::uint64_t>());
   if (const Json* a = member(line, "alloc"); a != nullptr) {
-    if (!a->is_array() || a->size() != 3 || !(*a)[0].is_number_unsigned()) return false;
+    if (!triple(*a)) return false;
     Lvol* lvol = by_id((*a)[0].get<std::uint64_t>());
     if (lvol == nullptr) return false;
     lvol->map.insert({(*a)[1].get<std::uint64_t>(), (*a)[2].get<std::uint64_t>(), 1});
@@ -158,7 +164,7 @@ bool Lvstore::apply_lvol(const Json& record) {
   lvol->esnap = text_of(record, "esnap").value_or("");
   lvol->clear = parse_clear(text_of(record, "clear").value_or("")).value_or(Clear::unmap);
   for (const auto& run : *map) {
-    if (!run.is_array() || run.size() != 3) return false;
+    if (!triple(run)) return false;
     lvol->map.insert({run[0].get<std::uint64_t>(), run[1].get<std::uint64_t>(), run[2].get<std::uint64_t>()});
   }
   next_id_ = std::max(next_id_, *id + 1);

@@ -1,6 +1,5 @@
 // vnvme-dpusim: a DPU to try everything without one.
 #include <signal.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>

@@ -27,6 +27,14 @@ std::size_t least_bases(RaidDevice::Level level) {
   return level == RaidDevice::Level::raid1 ? 2 : level == RaidDevice::Level::raid5f ? 3 : 1;
 }
 
+// What bdev_get_bdevs shows of the array.
+void refresh(Target& target, const Raids& raids, const Raid& raid) {
+  Bdev* bdev = raid.online ? target.bdevs.find(raid.name) : nullptr;
+  if (bdev == nullptr || bdev->kind != Kind::raid) return;
+  bdev->driver = {{"raid", raids.json(raid)}};
+  bdev->driver["raid"].erase("name");
+}
+
 tl::unexpected<RpcError> cannot(const std::string& name, int number) {
   return refuse(-number, "Failed to create RAID bdev " + name + ": " + std::strerror(number));
 }
@@ -222,6 +230,7 @@ Reply Raids::remove_base(const Json* params) {
       release(raid, raid.bases[i]);
       raid.bases[i].missing = true;
       if (raid.device != nullptr) raid.device->set_base(i, nullptr);
+      refresh(target_, *this, raid);
       return true;
     }
   }
@@ -249,8 +258,12 @@ Reply Raids::add_base(const Json* params) {
     raid.rebuilding = bdev->name;
     auto name = raid.name;
     target_.later_(kRebuildShown, [this, name] {
-      if (auto found = raids_.find(name); found != raids_.end()) found->second.rebuilding.clear();
+      auto found = raids_.find(name);
+      if (found == raids_.end()) return;
+      found->second.rebuilding.clear();
+      refresh(target_, *this, found->second);
     });
+    refresh(target_, *this, raid);
     if (raid.superblock && !write_superblocks(raid)) return refuse_errno(EIO);
     return true;
   }
@@ -328,7 +341,12 @@ void Raids::forget(Bdev& bdev) {
       raid.bases[i].configured = false;
       raid.bases[i].missing = raid.online;
       if (raid.device != nullptr) raid.device->set_base(i, nullptr);
-      if (raid.discovered() == 0 || (raid.online && raid.level != "raid1" && raid.level != "1")) drop(name);
+      if (raid.discovered() == 0 || (raid.online && raid.level != "raid1" && raid.level != "1")) {
+        raid.superblock = false;  // a drive that was pulled is no deletion: what is on the others stays
+        drop(name);
+      } else {
+        refresh(target_, *this, raid);
+      }
       break;
     }
   }

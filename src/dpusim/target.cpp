@@ -193,9 +193,13 @@ void Target::examine(Bdev& bdev) {
   auto uuid = bdev.claim.empty() ? Lvstore::examine(*bdev.device) : std::nullopt;
   if (!uuid || store_by(*uuid, true) != nullptr)
     return;  // a byte copy of a store in use stays unimported, silently
-  if (auto store = Lvstore::load(*bdev.device, settings.state + "/stores", *uuid);
-      store != nullptr && !store_by(store->name(), false))
+  auto store = Lvstore::load(*bdev.device, settings.state + "/stores", *uuid);
+  if (store == nullptr) {
+    std::fprintf(stderr, "vnvme-dpusim: %s holds store %s, whose journal is missing or broken\n",
+                 bdev.name.c_str(), uuid->c_str());
+  } else if (store_by(store->name(), false) == nullptr) {
     add_store(std::move(store), bdev);
+  }
 }
 
 void Target::add_store(std::unique_ptr<Lvstore> made, Bdev& base) {

@@ -22,6 +22,10 @@ void Contract::SetUp() {
 void Contract::TearDown() {
   if (!dpu) return;
   clean();
+  leave();
+}
+
+void Contract::leave() {
   dpu->shutdown();
   io.restart();
   io.run_for(seconds(5));
@@ -40,7 +44,7 @@ void Contract::clean() {
   auto old = pools();
   if (!old) return;
   for (const auto& p : *old)
-    if (p.name == kPoolName) {
+    if (p.name.starts_with(kPoolName)) {
       auto gone = run<void>([this, &p] { return dpu->delete_pool(p.id, soon()); });
       EXPECT_TRUE(gone) << gone.error().describe();
     }

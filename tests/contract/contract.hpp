@@ -38,6 +38,9 @@ class Contract : public testing::Test {
   }
   static Deadline soon() { return Deadline::after(seconds(60)); }
 
+  // Ends the client, without cleaning up behind it.
+  void leave();
+
   // Verbs with defaults.
   Result<DpuVolumeId> create(std::string name, Bytes size = MiB(8), bool thin = true);
   Result<DpuVolumeId> snapshot(DpuVolumeId of, std::string name);

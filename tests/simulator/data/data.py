@@ -259,12 +259,26 @@ def a_mirror_degrades_and_rebuilds():
         sim.call('bdev_raid_create', name='r', raid_level='raid1', base_bdevs=['a', 'b'], superblock=True)
         sim.write('r', 5000, text('both'))
         sim.call('bdev_raid_remove_base_bdev', name='a')
+        assert sim.bdev('r')['driver_specific']['raid']['num_base_bdevs_discovered'] == 1
         sim.write('r', 5000, text('alone'))
         expect(sim, 'r', 5000, text('alone'))
         sim.call('bdev_raid_add_base_bdev', raid_bdev='r', base_bdev='a')
         sim.call('bdev_raid_remove_base_bdev', name='b')
         expect(sim, 'r', 5000, text('alone'))
         assert sim.call('bdev_raid_get_bdevs', category='online')[0]['num_base_bdevs_discovered'] == 1
+
+
+def a_pulled_drive_deletes_no_array():
+    with Sim() as sim:
+        names = [sim.drive(n, 64, uuid=f'11111111-2222-4333-8444-00000000000{i}') for i, n in enumerate('ab')]
+        sim.call('bdev_raid_create', name='r', raid_level='raid0', strip_size_kb=64, base_bdevs=names, superblock=True)
+        sim.write('r', 100_000, text('striped'))
+        sim.call('bdev_aio_delete', name='a')
+        assert sim.error('bdev_get_bdevs', name='r')[0] == -19
+        sim.call('bdev_aio_delete', name='b')
+        for i, name in enumerate('xy'):
+            sim.call('bdev_aio_create', name=name, filename=sim.path('ab'[i] + '.img'), block_size=4096, uuid=f'11111111-2222-4333-8444-00000000000{i}')
+        expect(sim, 'r', 100_000, text('striped'))
 
 
 def thousands_of_lvols():
@@ -288,4 +302,4 @@ run([snapshots_and_clones_share_and_part, merging_a_snapshot_keeps_what_the_clon
      deleted_data_shows_through, write_zeroes_leaves_nothing, unmap_zeroes_only_where_the_drive_does,
      shrinking_frees_and_growing_reads, a_full_thin_store_refuses_writes, kill_after_every_change, a_torn_line_never_happened,
      a_copy_of_a_drive_is_not_imported, exports_limits_and_declarations_do_not_survive, arrays_hold_their_data,
-     a_mirror_degrades_and_rebuilds, thousands_of_lvols])
+     a_mirror_degrades_and_rebuilds, a_pulled_drive_deletes_no_array, thousands_of_lvols])

@@ -35,7 +35,7 @@ def send(connection, entry, data):
             connection.send_raw(data)
         if 'SHUT_WR' in entry['note']:
             connection.socket.shutdown(socket.SHUT_WR)
-    except (BrokenPipeError, ConnectionResetError):
+    except (Closed, OSError):
         pass  # the target closed before all was written
 
 

@@ -33,7 +33,10 @@ class Connection:
         self.next = 0
 
     def send_raw(self, data):
-        self.socket.sendall(data if isinstance(data, bytes) else data.encode())
+        try:
+            self.socket.sendall(data if isinstance(data, bytes) else data.encode())
+        except (BrokenPipeError, ConnectionResetError):
+            raise Closed from None
 
     def line(self, timeout=PATIENCE):
         """One answer line, without its newline; None when nothing came in time."""
