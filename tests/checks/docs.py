@@ -1,5 +1,5 @@
-"""The documents: every relative link leads somewhere, every test that docs/invariants.md names exists, every invariant
-has its section, the README tells how to begin. Proves itself first, on made-up trees."""
+"""The documents: every relative link leads somewhere, every `path` of ours is there, every test that docs/invariants.md
+names exists, every invariant has its section, the README tells how to begin. Proves itself first, on made-up trees."""
 
 import os
 import re
@@ -14,6 +14,7 @@ COMMANDS = ("./run demo", "./run test")
 LINK = re.compile(r"!?\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)")
 FOREIGN = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 CODE = re.compile(r"`([^`]+)`")
+PATH = re.compile(r"^(src|include|tests|plugins|packaging|docs|cmake)/[\w./-]*$")
 GTEST = re.compile(r"^\w+\.\w+$")
 PYTEST = re.compile(r"^[a-z]\w*$")
 
@@ -62,6 +63,12 @@ def check_links(root, name):
             yield f"{name}: the link {target} leads nowhere"
         elif anchor and place.endswith(".md") and anchor not in anchors(read(place)):
             yield f"{name}: {target}: there is no such heading"
+
+
+def check_paths(root, name):
+    for word in CODE.findall(prose(read(os.path.join(root, name)))):
+        if PATH.match(word) and not os.path.exists(os.path.join(root, word)):
+            yield f"{name}: there is no {word}"
 
 
 def sections(text):
@@ -118,6 +125,8 @@ def check_invariants(root):
 def check_tree(root):
     for name in documents(root):
         yield from check_links(root, name)
+        if name != "docs/invariants.md":  # says more of what it misses
+            yield from check_paths(root, name)
     yield from check_invariants(root)
     readme = os.path.join(root, "README.md")
     text = read(readme) if os.path.isfile(readme) else ""
@@ -130,7 +139,7 @@ def good_tree():
     cited = "\n\n".join(f"### {n} rule\n\n- `tests/a_test.cpp`: `Suite.Case`,\n  `Suite.Other`" for n in RULES[:-2])
     return {
         "README.md": "./run demo ./run test [d](docs/invariants.md#data) `[no](link)` [w](https://example.org/x)\n"
-                     "```\n[no](link)\n```\n",
+                     "```\n[no](link) `src/no`\n```\n`tests/b.py`, `tests/<x>`\n",
         "docs/invariants.md": f"# T\n\n## Data\n\n{cited}\n\n### {RULES[-2]} r\n\n- not yet tested\n\n"
                               f"### {RULES[-1]} r\n\n- `tests/b.py`: `test_x`\n\n## More\n\n- `words` of [r](../README.md)\n",
         "tests/a_test.cpp": "TEST(Suite, Case) {\nTEST_P(Suite, Other) {\n",
@@ -156,6 +165,7 @@ def check_itself():
         ("README.md", "./run test", "make test"),
         ("README.md", "docs/invariants.md#data", "docs/nowhere.md"),
         ("README.md", "#data", "#date"),
+        ("README.md", "`tests/b.py`", "`tests/c.py`"),
         (doc, "../README.md", "../../README.md"),
         (doc, "- not yet tested", ""),
         (doc, "- not yet tested", "- some time"),
