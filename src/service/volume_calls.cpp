@@ -270,11 +270,14 @@ Task<Result<void>> VolumeCalls::resize(smapi::Context context, SrId sr, VolumeId
   if (volume->kind != VolumeKind::data)
     co_return fail(Errc::not_permitted,
                    "volume " + id.value + " is a snapshot; only a writable volume can be resized");
+  // Asked again, the call finds the size that it got the first time: rounded up to whole clusters.
+  if (new_size == volume->size) co_return Result<void>{};
+  if (Bytes cluster = place->sr.cluster; cluster.value > 0 && round_up(new_size, cluster) == volume->size)
+    co_return Result<void>{};
   if (new_size < volume->size)
     co_return fail(Errc::not_supported, "volume " + id.value + " has " + human(volume->size) +
                                             " and cannot shrink to " + human(new_size) +
                                             ": vnvme never cuts data off");
-  if (new_size == volume->size) co_return Result<void>{};
   if (auto room = check_room(*place, core_, new_size - volume->size); !room) co_return room;
   if (volume->dpu_id.empty()) co_return co_await grow_from_nothing(context, *place, *volume, new_size);
 
