@@ -241,14 +241,19 @@ Task<Result<void>> VolumeCalls::destroy(smapi::Context context, SrId sr, VolumeI
   if (!guard) co_return fail(std::move(guard.error()));
   const VolumeRecord* known = core_.world.visible(sr, id);
   if (known == nullptr) co_return Result<void>{};  // the broker destroys twice
-  VolumeRecord volume = *known;
-  auto free = model::may_destroy(core_.world, volume);
+  auto free = model::may_destroy(core_.world, *known);
   while (!free && free.error().code == Errc::busy && !context.deadline.passed() && !core_.stopping()) {
+    guard->release();  // the releaser needs it
     core_.work.notify();
     co_await core_.released.wait(context.deadline.capped(seconds(1)));
-    free = model::may_destroy(core_.world, volume);
+    guard = co_await core_.guard(id, "destroy", context.deadline);
+    if (!guard) co_return fail(std::move(guard.error()));
+    known = core_.world.visible(sr, id);
+    if (known == nullptr) co_return Result<void>{};
+    free = model::may_destroy(core_.world, *known);
   }
   if (!free) co_return free;
+  VolumeRecord volume = *known;
   // This commit is the intent, and all that XAPI needs: wiping and freeing are the housekeeper's (design:
   // Space).
   volume.state = VolumeState::trash;

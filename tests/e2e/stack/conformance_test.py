@@ -1,6 +1,7 @@
 """The calls of XAPI in the orders and doubles that it sends them, for both SR types, with bytes looked at."""
 import os
 import sys
+import time
 import unittest
 import uuid
 
@@ -33,6 +34,12 @@ class Session(unittest.TestCase):
     @classmethod
     def new_sr(cls, **config):
         return cls.s.make_sr(cls.api, drives=cls.free.pop(), **config)
+
+    def setUp(self):
+        self.begin = time.monotonic()
+
+    def tearDown(self):
+        print(f"{time.monotonic() - self.begin:.1f} s ", end="", file=sys.stderr)
 
     def call(self, method, **arguments):
         return self.api.call(method, arguments)
@@ -265,6 +272,17 @@ class Datapaths:
         self.call("Datapath.detach", uri=nobody, domain="17")
         self.refused("Datapath.attach", uri=nobody, domain="u0_x")
 
+    def test_destroy_right_after_a_detach_waits_for_the_release(self):
+        self.start(21, VM)
+        volume = self.create()
+        where = {"uri": volume["uri"][0], "domain": "21"}
+        for method in ("Datapath.attach", "Datapath.activate", "Datapath.deactivate", "Datapath.detach"):
+            self.call(method, **where)
+        self.call("Volume.destroy", **self.of(volume))
+        self.s.end_vm(21)
+        self.s.cli("unreserve", VM)
+        truth.agree(self.s)
+
     def test_dom0_has_a_block_device_of_that_size(self):
         volume = self.create(64 * MiB)
         self.s.write(volume["key"], 8 * MiB, b"seen from dom0")
@@ -393,4 +411,4 @@ class RawType(Srs, Volumes, Datapaths, Session):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(verbosity=2)
