@@ -221,7 +221,9 @@ class Datapaths:
         self.s.cli("reserve", vm)
 
     def gone(self, domid, vm):
+        """The domain ends without a word; a destroyed volume brings on the housekeeper's next look."""
         self.s.end_vm(domid)
+        self.call("Volume.destroy", **self.of(self.create(MiB)))
         until("the domain's volumes are released", lambda: not self.s.admin("attachments"))
         self.s.cli("unreserve", vm)
 
