@@ -295,6 +295,10 @@ Task<Result<void>> VolumeCalls::resize(smapi::Context context, SrId sr, VolumeId
     co_return resized;
   }
   auto seen = co_await place->link->probe(volume->dpu_id, context.deadline);
+  if (!resized && seen && *seen && (*seen)->size == volume->size) {
+    core_.work.notify();  // unchanged now, but the DPU may still be at it: the intent stays
+    co_return resized;
+  }
   if (!seen || !*seen) {
     core_.work.notify();
     if (!seen) co_return fail(std::move(seen.error()));
