@@ -23,10 +23,12 @@ class Report:
         self.rows.append((what, f"{_number(value)}{unit}", "", "", how))
 
     def table(self):
-        head = ("what", "seen", "goal", "", "how")
+        head = ("what", "seen", "goal", "")
         width = [max(len(row[i]) for row in [head, *self.rows]) for i in range(4)]
         for row in [head, *self.rows]:
-            print(f"{row[0]:<{width[0]}}  {row[1]:>{width[1]}}  {row[2]:>{width[2]}}  {row[3]:<{width[3]}}  {row[4]}")
+            print(f"{row[0]:<{width[0]}}  {row[1]:>{width[1]}}  {row[2]:>{width[2]}}  {row[3]}".rstrip())
+            if len(row) > 4:
+                print("    " + row[4])
         judged = [row[3] for row in self.rows if row[3]]
         print(f"\n{judged.count('met')} of {len(judged)} goals met.")
 
