@@ -373,6 +373,7 @@ Task<Result<std::vector<smapi::Volume>>> SrCalls::ls(smapi::Context context, SrI
   if (view == nullptr)
     co_return fail(Errc::unreachable, "the pool of SR " + id.value + " went away while it was listed");
   for (auto& seen : *names) {
+    if (!seen.allocated) continue;  // a cheap list that does not tell must not make what is known unknown
     auto it = view->volumes.find(seen.id.value);
     if (it != view->volumes.end()) it->second.allocated = seen.allocated;
   }
