@@ -241,14 +241,19 @@ Task<Result<void>> VolumeCalls::destroy(smapi::Context context, SrId sr, VolumeI
   if (!guard) co_return fail(std::move(guard.error()));
   const VolumeRecord* known = core_.world.visible(sr, id);
   if (known == nullptr) co_return Result<void>{};  // the broker destroys twice
-  VolumeRecord volume = *known;
-  auto free = model::may_destroy(core_.world, volume);
+  auto free = model::may_destroy(core_.world, *known);
   while (!free && free.error().code == Errc::busy && !context.deadline.passed() && !core_.stopping()) {
+    guard->release();  // the releaser needs it
     core_.work.notify();
     co_await core_.released.wait(context.deadline.capped(seconds(1)));
-    free = model::may_destroy(core_.world, volume);
+    guard = co_await core_.guard(id, "destroy", context.deadline);
+    if (!guard) co_return fail(std::move(guard.error()));
+    known = core_.world.visible(sr, id);
+    if (known == nullptr) co_return Result<void>{};
+    free = model::may_destroy(core_.world, *known);
   }
   if (!free) co_return free;
+  VolumeRecord volume = *known;
   // This commit is the intent, and all that XAPI needs: wiping and freeing are the housekeeper's (design:
   // Space).
   volume.state = VolumeState::trash;
@@ -270,11 +275,14 @@ Task<Result<void>> VolumeCalls::resize(smapi::Context context, SrId sr, VolumeId
   if (volume->kind != VolumeKind::data)
     co_return fail(Errc::not_permitted,
                    "volume " + id.value + " is a snapshot; only a writable volume can be resized");
+  // Asked again, the call finds the size that it got the first time: rounded up to whole clusters.
+  if (new_size == volume->size) co_return Result<void>{};
+  if (Bytes cluster = place->sr.cluster; cluster.value > 0 && round_up(new_size, cluster) == volume->size)
+    co_return Result<void>{};
   if (new_size < volume->size)
     co_return fail(Errc::not_supported, "volume " + id.value + " has " + human(volume->size) +
                                             " and cannot shrink to " + human(new_size) +
                                             ": vnvme never cuts data off");
-  if (new_size == volume->size) co_return Result<void>{};
   if (auto room = check_room(*place, core_, new_size - volume->size); !room) co_return room;
   if (volume->dpu_id.empty()) co_return co_await grow_from_nothing(context, *place, *volume, new_size);
 
