@@ -297,28 +297,35 @@ Task<Result<void>> VolumeCalls::resize(smapi::Context context, SrId sr, VolumeId
     co_await give_up(core_, intent, Outcome::not_done);
     co_return fail(std::move(lane.error()));
   }
-  auto resized = co_await place->link->dpu().resize_volume(volume->dpu_id, new_size, context.deadline);
+  co_return co_await grow_in_lane(context, *place, *volume, intent, new_size);
+}
+
+Task<Result<void>> VolumeCalls::grow_in_lane(smapi::Context context, Place place, VolumeRecord volume,
+                                             IntentRecord intent, Bytes new_size) {
+  auto resized = co_await place.link->dpu().resize_volume(volume.dpu_id, new_size, context.deadline);
   if (!resized && resized.error().outcome == Outcome::not_done) {
     co_await give_up(core_, intent, Outcome::not_done);
     co_return resized;
   }
-  auto seen = co_await place->link->probe(volume->dpu_id, context.deadline);
+  auto seen = co_await place.link->probe(volume.dpu_id, context.deadline);
+  if (!resized && seen && *seen && (*seen)->size == volume.size) {
+    core_.work.notify();  // unchanged now, but the DPU may still be at it: the intent stays
+    co_return resized;
+  }
   if (!seen || !*seen) {
     core_.work.notify();
     if (!seen) co_return fail(std::move(seen.error()));
     co_return fail(
-        Error{Errc::conflict, Outcome::unknown, "volume " + id.value + " is not on the DPU any more"});
+        Error{Errc::conflict, Outcome::unknown, "volume " + volume.id.value + " is not on the DPU any more"});
   }
-  place->link->saw(**seen);
-  volume->size = (*seen)->size;
-  stored = co_await core_.commit(Changes().put(*volume).erase_intent(intent.id));
+  place.link->saw(**seen);
+  volume.size = (*seen)->size;
+  auto stored = co_await core_.commit(Changes().put(volume).erase_intent(intent.id));
   if (!stored) co_return stored;
-  if (volume->size < new_size) {
-    if (!resized) co_return resized;
-    co_return fail(Error{Errc::conflict, Outcome::unknown,
-                         "the DPU left volume " + id.value + " at " + human(volume->size)});
-  }
-  co_return Result<void>{};
+  if (volume.size >= new_size) co_return Result<void>{};
+  if (!resized) co_return resized;
+  co_return fail(Error{Errc::conflict, Outcome::unknown,
+                       "the DPU left volume " + volume.id.value + " at " + human(volume.size)});
 }
 
 // A volume of 0 bytes has no lvol yet.
