@@ -68,6 +68,9 @@ Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.bytes)
     return fail(Errc::protocol, "JSON of " + std::to_string(text.size()) + " bytes, more than the limit of " +
                                     std::to_string(limits.bytes));
+  // nlohmann's lexer takes a NUL byte for the end of the text and would drop whatever stands behind it.
+  if (auto at = text.find('\0'); at != std::string_view::npos)
+    return fail(Errc::protocol, "not JSON near byte " + std::to_string(at));
   Json root;
   BoundedBuilder builder(root, limits);
   if (!Json::sax_parse(text.begin(), text.end(), &builder, nlohmann::detail::input_format_t::json, true,

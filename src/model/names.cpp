@@ -16,6 +16,13 @@ std::string with_prefix(std::string_view prefix, std::string_view uuid) {
   return std::string(prefix) + uuid_hex(uuid);
 }
 
+// Names that we give are in lower case: another spelling is somebody else's object, or the same id twice
+// (I1).
+std::optional<std::string> own_uuid(std::string_view hex) {
+  auto uuid = uuid_from_hex(hex);
+  return uuid && uuid_hex(*uuid) == hex ? uuid : std::nullopt;
+}
+
 // A label as people read it on the DPU: no control characters, no "/" (SPDK splits aliases there).
 std::string readable(std::string_view label, std::size_t bytes) {
   std::string clean;
@@ -34,7 +41,7 @@ std::string raid_name(const SrId& sr) {
 
 std::optional<SrId> sr_of_pool_name(std::string_view name) {
   if (name.substr(0, kVolume.size()) != kVolume) return std::nullopt;
-  auto uuid = uuid_from_hex(name.substr(kVolume.size()));
+  auto uuid = own_uuid(name.substr(kVolume.size()));
   if (!uuid) return std::nullopt;
   return SrId(*uuid);
 }
@@ -60,7 +67,7 @@ std::optional<OwnName> parse_name(std::string_view name) {
   auto take = [&](std::string_view prefix, NameKind kind) -> std::optional<OwnName> {
     if (name.substr(0, prefix.size()) != prefix) return std::nullopt;
     std::string_view rest = name.substr(prefix.size());
-    auto uuid = uuid_from_hex(rest.substr(0, kHexDigits));
+    auto uuid = own_uuid(rest.substr(0, kHexDigits));
     if (!uuid) return std::nullopt;
     rest.remove_prefix(kHexDigits);
     if (rest.empty()) return OwnName{kind, VolumeId(*uuid), {}};

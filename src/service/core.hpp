@@ -90,14 +90,9 @@ class Core {
   std::map<RequestId, Pending> pending;
   std::set<std::uint64_t> live_intents;  // being worked on by a call right now: not the reconciler's business
   std::multiset<VolumeId> pinned;  // hidden snapshots that a clone is being made from: not to be merged now
-  // Temporary exposures that could not be taken back at once: the housekeeper does. After a restart the
-  // reconciler does, because no attachment stands behind them.
-  struct Leftover {
-    DpuId dpu;
-    FunctionId function;
-    std::uint32_t nsid = 0;
-  };
-  std::vector<Leftover> leftovers;
+  // An exposure may be there that nobody wants (a look at a drive that went wrong): swept soon, not in a
+  // while.
+  bool sweep_soon = false;
   // Releases whose commit failed (disk full): the housekeeper commits them when it can.
   std::vector<std::pair<VolumeId, std::string>> unstored_releases;
   Signal work;      // something for the housekeeper

@@ -38,7 +38,8 @@ Task<Result<std::string>> DatapathCalls::owner_of(std::string domain, Deadline d
   }
   auto vm = co_await core_.ports.domains.vm_of(*model::domid_of(domain), deadline);
   if (!vm) co_return fail(std::move(vm.error()));
-  if (!*vm) co_return fail(Errc::not_found, "there is no domain " + domain + " on this host");
+  // Not not_found: XAPI would read that the volume does not exist.
+  if (!*vm) co_return fail(Errc::not_permitted, "there is no domain " + domain + " on this host");
   co_return model::owner_of_vm(**vm);
 }
 

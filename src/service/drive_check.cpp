@@ -80,7 +80,7 @@ Task<DriveVerdict> judge_contents(Core& core, Link& link, dpu::Drive drive, Dead
   if (!gone) {
     log::warning("a drive's temporary exposure is still there",
                  {{"drive", drive.name}, {"error", gone.error().describe()}});
-    core.leftovers.push_back({link.id(), function->id, kScratchNsid});
+    core.sweep_soon = true;
     core.work.notify();
   }
   co_return verdict;

@@ -3,7 +3,7 @@
 #include "core/log.hpp"
 #include "model/names.hpp"
 #include "model/ownership.hpp"
-#include "service/resolve.hpp"
+#include "service/reconcile.hpp"
 
 namespace vnvme::service {
 namespace {
@@ -40,7 +40,7 @@ Task<bool> Housekeeper::round() {
   co_await store_releases();
   co_await vanished_domains();
   bool clean = co_await open_intents();
-  bool step = co_await leftovers();
+  bool step = co_await sweep();
   clean = clean && step;
   step = co_await releases();
   clean = clean && step;
@@ -77,20 +77,23 @@ Task<void> Housekeeper::store_releases() {
   }
 }
 
-Task<bool> Housekeeper::leftovers() {
-  auto waiting = std::move(core_.leftovers);
-  core_.leftovers.clear();
-  for (auto& left : waiting) {
-    auto it = core_.links().find(left.dpu);
-    if (it == core_.links().end() || !it->second->is_ready())
-      continue;  // lost with the session, or found by the reconciler
-    auto lane =
-        co_await it->second->functions_lane().acquire("end of a look at a drive", Deadline::after(kStep));
-    auto gone = Result<void>(fail(Errc::busy, "the lane is busy"));
-    if (lane) gone = co_await it->second->dpu().unexpose(left.function, left.nsid, Deadline::after(kStep));
-    if (!gone) core_.leftovers.push_back(left);
+// What a lost answer or a dead daemon left behind may appear long after everybody looked. With the function
+// lane in hand no attach is half-way, so a namespace of ours without a record is nobody's.
+Task<bool> Housekeeper::sweep() {
+  if (MonoClock::now() < next_sweep_ && !core_.sweep_soon) co_return true;
+  next_sweep_ = MonoClock::now() + kWatchEvery;
+  core_.sweep_soon = false;
+  bool clean = true;
+  std::vector<Link*> links;
+  for (const auto& [id, link] : core_.links())
+    if (link->is_ready()) links.push_back(link.get());
+  for (Link* link : links) {
+    Reconciler reconciler(core_, *link);
+    auto swept = co_await reconciler.sweep();
+    clean = clean && swept.has_value();
   }
-  co_return core_.leftovers.empty();
+  core_.sweep_soon = core_.sweep_soon || !clean;
+  co_return clean;
 }
 
 Task<bool> Housekeeper::open_intents() {
@@ -110,7 +113,8 @@ Task<bool> Housekeeper::open_intents() {
     auto hold = core_.guards.try_acquire(guard_of(intent), "clean-up");
     if (!hold) continue;
     LiveIntent mine(core_, intent.id);
-    auto resolved = co_await resolve_intent(core_, *link, intent, Deadline::after(kStep));
+    auto resolved =
+        co_await resolve_intent(core_, *link, intent, Absence::proven, LaneHeld::no, Deadline::after(kStep));
     if (!resolved)
       log::warning("an intent is still open",
                    {{"volume", intent.volume.value}, {"error", resolved.error().describe()}});

@@ -30,7 +30,7 @@ class Housekeeper {
   Link* ready_link(const SrId& sr);
   void expire_pending();
   Task<void> store_releases();
-  Task<bool> leftovers();
+  Task<bool> sweep();
   Task<bool> open_intents();
   Task<bool> trash();
   Task<bool> free_one(VolumeRecord volume, Link& link, SrRecord sr);
@@ -53,6 +53,7 @@ class Housekeeper {
   std::map<VolumeId, Freeing> freeing_;
   std::map<SrId, int> alarms_;
   MonoClock::time_point next_watch_{};
+  MonoClock::time_point next_sweep_{};
 };
 
 }  // namespace vnvme::service

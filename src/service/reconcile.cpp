@@ -5,7 +5,6 @@
 #include "core/log.hpp"
 #include "model/names.hpp"
 #include "model/ownership.hpp"
-#include "service/resolve.hpp"
 
 namespace vnvme::service {
 namespace {
@@ -122,35 +121,50 @@ Reconciler::Guarded Reconciler::guard_intents() {
                                       [&](const auto& p) { return p.second.intent.id == id; });
     if (waits_for_word) continue;
     auto hold = core_.guards.try_acquire(guard_of(intent), "recovery after a restart");
-    if (hold) out.emplace_back(intent, std::move(*hold));
+    if (!hold) continue;
+    out.intents.emplace_back(intent, std::move(*hold));
+    if (out.lanes.contains(sr->pool)) continue;
+    auto lane = link_.lane(sr->pool).try_acquire("recovery after a restart");
+    if (lane) out.lanes.emplace(sr->pool, std::move(*lane));
   }
   return out;
 }
 
-Task<void> Reconciler::converge(Guarded guarded) {
-  for (auto& [intent, hold] : guarded) {
+Task<void> Reconciler::resolve_all(Guarded& guarded, Absence absence) {
+  std::vector<std::pair<IntentRecord, Lane::Hold>> open;
+  for (auto& [intent, hold] : guarded.intents) {
     LiveIntent mine(core_, intent.id);
-    auto resolved = co_await resolve_intent(core_, link_, intent, Deadline::after(kStep));
-    if (!resolved)
-      log::warning("an intent is still open",
-                   {{"volume", intent.volume.value}, {"error", resolved.error().describe()}});
-    hold.release();
+    const SrRecord* sr = core_.world.sr(intent.sr);
+    const LaneHeld held = sr != nullptr && guarded.lanes.contains(sr->pool) ? LaneHeld::yes : LaneHeld::no;
+    auto resolved = co_await resolve_intent(core_, link_, intent, absence, held, Deadline::after(kStep));
+    if (resolved) continue;
+    log::info("an intent is still open",
+              {{"volume", intent.volume.value}, {"why", resolved.error().describe()}});
+    open.emplace_back(intent, std::move(hold));
   }
+  guarded.intents = std::move(open);
+}
+
+Task<void> Reconciler::converge(Guarded guarded) {
+  co_await resolve_all(guarded, Absence::doubtful);
+  if (guarded.intents.empty()) guarded.lanes.clear();
   auto functions = co_await restore_functions();
   if (functions) functions = co_await restore_exposures();
   if (!functions)
     core_.event("warning", "dpu " + link_.id().value,
                 "functions of DPU " + link_.id().value +
                     " could not be brought back yet: " + functions.error().describe());
+  if (guarded.intents.empty()) co_return;
+  co_await pause_for(core_.options.limbo);
+  co_await resolve_all(guarded, Absence::proven);  // what fails now is the housekeeper's
 }
 
 Task<Result<void>> Reconciler::restore_functions() {
   auto lane = co_await link_.functions_lane().acquire("recovery of functions", Deadline::after(kStep));
   if (!lane) co_return fail(std::move(lane.error()));
   std::vector<ReservationRecord> reservations;
-  std::set<std::string> serials{std::string(model::kDom0Serial)};
   for (const auto& [key, r] : core_.world.reservations())
-    if (r.dpu == link_.id()) reservations.push_back(r), serials.insert(r.serial);
+    if (r.dpu == link_.id()) reservations.push_back(r);
   auto functions = co_await link_.dpu().list_functions(Deadline::after(kStep));
   if (!functions) co_return fail(std::move(functions.error()));
   for (ReservationRecord& r : reservations) {
@@ -163,7 +177,26 @@ Task<Result<void>> Reconciler::restore_functions() {
     auto stored = co_await core_.commit(Changes().put(r));
     if (!stored) co_return stored;
   }
-  // Ours, but nobody's: made by a call that did not live to record it.
+  co_return Result<void>{};
+}
+
+Task<Result<void>> Reconciler::sweep() {
+  auto lane = co_await link_.functions_lane().acquire("sweep of functions", Deadline::after(kStep));
+  if (!lane) co_return fail(std::move(lane.error()));
+  auto exposures = co_await link_.dpu().list_exposures(Deadline::after(kStep));
+  if (!exposures) co_return fail(std::move(exposures.error()));
+  auto dropped = co_await drop_strangers(*exposures);
+  if (!dropped) co_return dropped;
+  co_return co_await close_strangers();
+}
+
+// Functions of ours, but nobody's: made by a call that did not live to record it. Function lane held.
+Task<Result<void>> Reconciler::close_strangers() {
+  std::set<std::string> serials{std::string(model::kDom0Serial)};
+  for (const auto& [key, r] : core_.world.reservations())
+    if (r.dpu == link_.id()) serials.insert(r.serial);
+  auto functions = co_await link_.dpu().list_functions(Deadline::after(kStep));
+  if (!functions) co_return fail(std::move(functions.error()));
   for (const auto& f : *functions) {
     if (f.foreign || f.serial.empty() || serials.contains(f.serial) || f.serial.rfind("vnvm", 0) != 0)
       continue;
@@ -217,16 +250,18 @@ Task<Result<void>> Reconciler::restore_exposures() {
   auto exposures = co_await link_.dpu().list_exposures(Deadline::after(kStep));
   if (!exposures) co_return fail(std::move(exposures.error()));
   auto dropped = co_await drop_strangers(*exposures);
+  if (dropped) dropped = co_await close_strangers();
   if (!dropped) co_return dropped;
   for (const AttachmentRecord& a : wanted) {
-    const VolumeRecord* v = core_.world.volume(a.volume);
-    if (v == nullptr || a.state == AttachState::releasing) continue;
+    const VolumeRecord* known = core_.world.volume(a.volume);
+    if (known == nullptr || a.state == AttachState::releasing) continue;
+    const DpuVolumeId lvol = known->dpu_id;  // the record may be replaced while we wait
     if (a.owner == model::kDom0) {
       auto opened =
           co_await link_.dpu().open_function(std::string(model::kDom0Serial), Deadline::after(kStep));
       if (!opened) co_return fail(std::move(opened.error()));
     }
-    dpu::Expose order{a.function, a.nsid, v->dpu_id.value, a.volume.value};
+    dpu::Expose order{a.function, a.nsid, lvol.value, a.volume.value};
     auto exposed = co_await link_.dpu().expose(order, Deadline::after(kStep));
     if (!exposed)
       core_.event("error", "volume " + a.volume.value,

@@ -6,12 +6,18 @@
 #include <vector>
 
 #include "service/link.hpp"
+#include "service/resolve.hpp"
 
 namespace vnvme::service {
 
 class Reconciler {
  public:
-  using Guarded = std::vector<std::pair<IntentRecord, Lane::Hold>>;
+  // Objects with open intents, and the pools where a dead daemon's last change may still be under way: nobody
+  // else changes these until that is certain.
+  struct Guarded {
+    std::vector<std::pair<IntentRecord, Lane::Hold>> intents;
+    std::map<PoolId, Lane::Hold> lanes;
+  };
 
   Reconciler(Core& core, Link& link) : core_(core), link_(link) {}
 
@@ -22,13 +28,18 @@ class Reconciler {
   Task<Result<void>> recognise();
   // Takes the guards of all objects with intents that no call works on, at once.
   Guarded guard_intents();
+  // Takes away namespaces and functions of ours that nobody wants.
+  Task<Result<void>> sweep();
   // Resolves those, then functions and exposures. What fails is left to the housekeeper.
   Task<void> converge(Guarded guarded);
 
  private:
+  // Tries to resolve each, and keeps those that could not be.
+  Task<void> resolve_all(Guarded& guarded, Absence absence);
   void inventory(const SrRecord& sr, const PoolView& view, std::vector<Change>& changes);
   void adopt(const SrRecord& sr, const PoolView& view, std::vector<Change>& changes);
   Task<Result<void>> restore_functions();
+  Task<Result<void>> close_strangers();
   Task<Result<void>> restore_exposures();
   Task<Result<void>> drop_strangers(const std::vector<dpu::Exposure>& exposures);
 

@@ -10,11 +10,17 @@ std::string fact(const IntentRecord& intent, const std::string& key) {
   return it == intent.facts.end() ? std::string() : it->second;
 }
 
+tl::unexpected<Error> doubtful(const std::string& what) {
+  return fail(Errc::busy, what + " is not there, but may still be on its way; it is looked at again");
+}
+
 // Removes the lvol of that name, when there is one. Lane held by the caller.
-Task<Result<void>> remove_named(Link& link, PoolId pool, std::string name, Deadline deadline) {
+Task<Result<void>> remove_named(Link& link, PoolId pool, std::string name, Absence absence,
+                                Deadline deadline) {
   if (name.empty()) co_return Result<void>{};
   auto found = co_await link.probe(pool, name, deadline);
   if (!found) co_return fail(std::move(found.error()));
+  if (!*found && absence == Absence::doubtful) co_return doubtful("lvol " + name);
   if (!*found) co_return Result<void>{};
   // Only what bears our name is ever deleted (I1), whatever the store says.
   if (!model::parse_name((*found)->name))
@@ -23,10 +29,11 @@ Task<Result<void>> remove_named(Link& link, PoolId pool, std::string name, Deadl
 }
 
 // create, snapshot, clone: never visible, so nobody can miss it.
-Task<Result<void>> collect(Core& core, Link& link, PoolId pool, IntentRecord intent, Deadline deadline) {
-  auto removed = co_await remove_named(link, pool, fact(intent, "name"), deadline);
+Task<Result<void>> collect(Core& core, Link& link, PoolId pool, IntentRecord intent, Absence absence,
+                           Deadline deadline) {
+  auto removed = co_await remove_named(link, pool, fact(intent, "name"), absence, deadline);
   if (!removed) co_return removed;
-  auto base = co_await remove_named(link, pool, fact(intent, "base_name"), deadline);
+  auto base = co_await remove_named(link, pool, fact(intent, "base_name"), absence, deadline);
   if (!base) co_return base;
   std::vector<Change> changes{EraseIntent{intent.id}, Erase<VolumeId>{intent.volume}};
   if (auto id = fact(intent, "base"); !id.empty()) changes.push_back(Erase<VolumeId>{VolumeId(id)});
@@ -35,34 +42,39 @@ Task<Result<void>> collect(Core& core, Link& link, PoolId pool, IntentRecord int
   co_return stored;
 }
 
-Task<Result<void>> settle_resize(Core& core, Link& link, PoolId pool, IntentRecord intent,
+Task<Result<void>> settle_resize(Core& core, Link& link, PoolId pool, IntentRecord intent, Absence absence,
                                  Deadline deadline) {
   const VolumeRecord* known = core.world.volume(intent.volume);
   if (known == nullptr) co_return co_await core.commit(Changes().erase_intent(intent.id));
   VolumeRecord record = *known;
   if (record.dpu_id.empty()) {  // it had 0 bytes, and its first lvol was being made
-    auto removed = co_await remove_named(link, pool, fact(intent, "name"), deadline);
+    auto removed = co_await remove_named(link, pool, fact(intent, "name"), absence, deadline);
     if (!removed) co_return removed;
     co_return co_await core.commit(Changes().erase_intent(intent.id));
   }
   auto found = co_await link.probe(record.dpu_id, deadline);
   if (!found) co_return fail(std::move(found.error()));
   if (*found) {
+    bool unchanged = (*found)->size == record.size;
+    if (unchanged && absence == Absence::doubtful)
+      co_return doubtful("the new size of volume " + record.id.value);
     link.saw(**found);
     record.size = (*found)->size;  // the DPU's truth, whichever of the two sizes it is
   }
   co_return co_await core.commit(Changes().put(record).erase_intent(intent.id));
 }
 
-Task<Result<void>> undo_revert(Core& core, Link& link, PoolId pool, IntentRecord intent, Deadline deadline) {
-  auto removed = co_await remove_named(link, pool, fact(intent, "name"), deadline);
+Task<Result<void>> undo_revert(Core& core, Link& link, PoolId pool, IntentRecord intent, Absence absence,
+                               Deadline deadline) {
+  auto removed = co_await remove_named(link, pool, fact(intent, "name"), absence, deadline);
   if (!removed) co_return removed;
   auto stored = co_await core.commit(Changes().erase_intent(intent.id));
   if (stored) (void)co_await link.refresh_volumes(pool, deadline);
   co_return stored;
 }
 
-Task<Result<void>> undo_expose(Core& core, Link& link, IntentRecord intent, Deadline deadline) {
+Task<Result<void>> undo_expose(Core& core, Link& link, IntentRecord intent, Absence absence,
+                               Deadline deadline) {
   std::string owner = fact(intent, "owner");
   const AttachmentRecord* known = core.world.attachment(intent.volume, owner);
   if (known == nullptr) co_return co_await core.commit(Changes().erase_intent(intent.id));
@@ -70,6 +82,13 @@ Task<Result<void>> undo_expose(Core& core, Link& link, IntentRecord intent, Dead
   auto lane =
       co_await link.functions_lane().acquire("undo of an attach of volume " + intent.volume.value, deadline);
   if (!lane) co_return fail(std::move(lane.error()));
+  auto exposures = co_await link.dpu().list_exposures(deadline);
+  if (!exposures) co_return fail(std::move(exposures.error()));
+  auto same = [&attachment](const dpu::Exposure& e) {
+    return e.function == attachment.function && e.nsid == attachment.nsid;
+  };
+  if (absence == Absence::doubtful && std::none_of(exposures->begin(), exposures->end(), same))
+    co_return doubtful("the namespace of volume " + intent.volume.value);
   auto gone = co_await link.dpu().unexpose(attachment.function, attachment.nsid, deadline);
   if (!gone) co_return gone;
   auto stored =
@@ -106,12 +125,16 @@ Task<Result<void>> delete_raid(Link& link, std::string name, Deadline deadline) 
 }
 
 // A half-made SR: undone, unless something is in its pool already, which then is worth more than tidiness.
-Task<Result<void>> undo_sr_create(Core& core, Link& link, IntentRecord intent, Deadline deadline) {
+Task<Result<void>> undo_sr_create(Core& core, Link& link, IntentRecord intent, Absence absence,
+                                  Deadline deadline) {
   const SrRecord* known = core.world.sr(intent.sr);
   if (known == nullptr) co_return co_await core.commit(Changes().erase_intent(intent.id));
   SrRecord sr = *known;
   auto pools = co_await link.dpu().list_pools(deadline);
   if (!pools) co_return fail(std::move(pools.error()));
+  auto same = [&sr](const dpu::Pool& p) { return p.name == sr.pool_name; };
+  if (absence == Absence::doubtful && std::none_of(pools->begin(), pools->end(), same))
+    co_return doubtful("pool " + sr.pool_name);
   for (const auto& pool : *pools) {
     if (pool.name != sr.pool_name || !model::sr_of_pool_name(pool.name)) continue;
     auto volumes = co_await link.dpu().list_volumes(pool.id, deadline);
@@ -169,24 +192,29 @@ std::string guard_of(const IntentRecord& intent) {
   return of_sr ? "SR " + intent.sr.value : "volume " + intent.volume.value;
 }
 
-Task<Result<void>> resolve_intent(Core& core, Link& link, IntentRecord intent, Deadline deadline) {
+Task<Result<void>> resolve_intent(Core& core, Link& link, IntentRecord intent, Absence absence, LaneHeld held,
+                                  Deadline deadline) {
   PoolId pool;
   if (const SrRecord* sr = core.world.sr(intent.sr)) pool = sr->pool;
   if (intent.kind == IntentKind::expose || intent.kind == IntentKind::unexpose)
-    co_return co_await undo_expose(core, link, std::move(intent), deadline);
-  auto lane = co_await link.lane(pool).acquire("recovery of volume " + intent.volume.value, deadline);
-  if (!lane) co_return fail(std::move(lane.error()));
+    co_return co_await undo_expose(core, link, std::move(intent), absence, deadline);
+  Lane::Hold lane;
+  if (held == LaneHeld::no) {
+    auto acquired = co_await link.lane(pool).acquire("recovery of volume " + intent.volume.value, deadline);
+    if (!acquired) co_return fail(std::move(acquired.error()));
+    lane = std::move(*acquired);
+  }
   switch (intent.kind) {
     case IntentKind::create:
     case IntentKind::snapshot:
     case IntentKind::clone:
-      co_return co_await collect(core, link, pool, std::move(intent), deadline);
+      co_return co_await collect(core, link, pool, std::move(intent), absence, deadline);
     case IntentKind::resize:
-      co_return co_await settle_resize(core, link, pool, std::move(intent), deadline);
+      co_return co_await settle_resize(core, link, pool, std::move(intent), absence, deadline);
     case IntentKind::revert:
-      co_return co_await undo_revert(core, link, pool, std::move(intent), deadline);
+      co_return co_await undo_revert(core, link, pool, std::move(intent), absence, deadline);
     case IntentKind::sr_create:
-      co_return co_await undo_sr_create(core, link, std::move(intent), deadline);
+      co_return co_await undo_sr_create(core, link, std::move(intent), absence, deadline);
     case IntentKind::sr_destroy:
       co_return co_await finish_sr_destroy(core, link, std::move(intent), deadline);
     default:

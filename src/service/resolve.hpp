@@ -6,9 +6,16 @@
 
 namespace vnvme::service {
 
-// The caller holds the guard of the intent's volume (of its SR, for sr_* intents). Takes the pool's lane
-// itself. On success the intent is gone from the store; on an error it is still there.
-Task<Result<void>> resolve_intent(Core& core, Link& link, IntentRecord intent, Deadline deadline);
+// An effect that is not there may still be on its way: the DPU goes on with what a dead daemon, or a lost
+// connection, had asked for. Only after a while its absence proves anything.
+enum class Absence { doubtful, proven };
+// Who has the lane of the intent's pool.
+enum class LaneHeld { no, yes };
+
+// The caller holds the guard of the intent's volume (of its SR, for sr_* intents). On success the intent is
+// gone from the store; on an error it is still there. Errc::busy: nothing was found, and that is doubtful.
+Task<Result<void>> resolve_intent(Core& core, Link& link, IntentRecord intent, Absence absence, LaneHeld held,
+                                  Deadline deadline);
 
 // The guard that resolve_intent() wants held.
 std::string guard_of(const IntentRecord& intent);

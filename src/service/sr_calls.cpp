@@ -193,7 +193,9 @@ Task<Result<smapi::Strings>> SrCalls::create(smapi::Context context, SrId id, sm
   auto made = co_await make_pool(**link, sr, *config, context.deadline);
   if (!made) {
     // Looks at the DPU, so it serves every outcome; when it cannot finish now, the housekeeper does.
-    auto undone = co_await resolve_intent(core_, **link, intent, Deadline::after(kRead));
+    const Absence absence = made.error().outcome == Outcome::not_done ? Absence::proven : Absence::doubtful;
+    auto undone =
+        co_await resolve_intent(core_, **link, intent, absence, LaneHeld::no, Deadline::after(kRead));
     if (!undone) core_.work.notify();
     co_return fail(std::move(made.error()));
   }
@@ -313,7 +315,8 @@ Task<Result<void>> SrCalls::destroy(smapi::Context context, SrId id) {
   auto stored = co_await core_.commit(Changes().put(sr).put(intent));
   if (!stored) co_return stored;
   lane->release();
-  auto done = co_await resolve_intent(core_, *place->link, intent, context.deadline);
+  auto done =
+      co_await resolve_intent(core_, *place->link, intent, Absence::proven, LaneHeld::no, context.deadline);
   if (!done) core_.work.notify();
   co_return done;
 }
@@ -370,6 +373,7 @@ Task<Result<std::vector<smapi::Volume>>> SrCalls::ls(smapi::Context context, SrI
   if (view == nullptr)
     co_return fail(Errc::unreachable, "the pool of SR " + id.value + " went away while it was listed");
   for (auto& seen : *names) {
+    if (!seen.allocated) continue;  // a cheap list that does not tell must not make what is known unknown
     auto it = view->volumes.find(seen.id.value);
     if (it != view->volumes.end()) it->second.allocated = seen.allocated;
   }

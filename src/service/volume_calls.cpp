@@ -241,14 +241,19 @@ Task<Result<void>> VolumeCalls::destroy(smapi::Context context, SrId sr, VolumeI
   if (!guard) co_return fail(std::move(guard.error()));
   const VolumeRecord* known = core_.world.visible(sr, id);
   if (known == nullptr) co_return Result<void>{};  // the broker destroys twice
-  VolumeRecord volume = *known;
-  auto free = model::may_destroy(core_.world, volume);
+  auto free = model::may_destroy(core_.world, *known);
   while (!free && free.error().code == Errc::busy && !context.deadline.passed() && !core_.stopping()) {
+    guard->release();  // the releaser needs it
     core_.work.notify();
     co_await core_.released.wait(context.deadline.capped(seconds(1)));
-    free = model::may_destroy(core_.world, volume);
+    guard = co_await core_.guard(id, "destroy", context.deadline);
+    if (!guard) co_return fail(std::move(guard.error()));
+    known = core_.world.visible(sr, id);
+    if (known == nullptr) co_return Result<void>{};
+    free = model::may_destroy(core_.world, *known);
   }
   if (!free) co_return free;
+  VolumeRecord volume = *known;
   // This commit is the intent, and all that XAPI needs: wiping and freeing are the housekeeper's (design:
   // Space).
   volume.state = VolumeState::trash;
@@ -270,11 +275,14 @@ Task<Result<void>> VolumeCalls::resize(smapi::Context context, SrId sr, VolumeId
   if (volume->kind != VolumeKind::data)
     co_return fail(Errc::not_permitted,
                    "volume " + id.value + " is a snapshot; only a writable volume can be resized");
+  // Asked again, the call finds the size that it got the first time: rounded up to whole clusters.
+  if (new_size == volume->size) co_return Result<void>{};
+  if (Bytes cluster = place->sr.cluster; cluster.value > 0 && round_up(new_size, cluster) == volume->size)
+    co_return Result<void>{};
   if (new_size < volume->size)
     co_return fail(Errc::not_supported, "volume " + id.value + " has " + human(volume->size) +
                                             " and cannot shrink to " + human(new_size) +
                                             ": vnvme never cuts data off");
-  if (new_size == volume->size) co_return Result<void>{};
   if (auto room = check_room(*place, core_, new_size - volume->size); !room) co_return room;
   if (volume->dpu_id.empty()) co_return co_await grow_from_nothing(context, *place, *volume, new_size);
 
@@ -289,28 +297,35 @@ Task<Result<void>> VolumeCalls::resize(smapi::Context context, SrId sr, VolumeId
     co_await give_up(core_, intent, Outcome::not_done);
     co_return fail(std::move(lane.error()));
   }
-  auto resized = co_await place->link->dpu().resize_volume(volume->dpu_id, new_size, context.deadline);
+  co_return co_await grow_in_lane(context, *place, *volume, intent, new_size);
+}
+
+Task<Result<void>> VolumeCalls::grow_in_lane(smapi::Context context, Place place, VolumeRecord volume,
+                                             IntentRecord intent, Bytes new_size) {
+  auto resized = co_await place.link->dpu().resize_volume(volume.dpu_id, new_size, context.deadline);
   if (!resized && resized.error().outcome == Outcome::not_done) {
     co_await give_up(core_, intent, Outcome::not_done);
     co_return resized;
   }
-  auto seen = co_await place->link->probe(volume->dpu_id, context.deadline);
+  auto seen = co_await place.link->probe(volume.dpu_id, context.deadline);
+  if (!resized && seen && *seen && (*seen)->size == volume.size) {
+    core_.work.notify();  // unchanged now, but the DPU may still be at it: the intent stays
+    co_return resized;
+  }
   if (!seen || !*seen) {
     core_.work.notify();
     if (!seen) co_return fail(std::move(seen.error()));
     co_return fail(
-        Error{Errc::conflict, Outcome::unknown, "volume " + id.value + " is not on the DPU any more"});
+        Error{Errc::conflict, Outcome::unknown, "volume " + volume.id.value + " is not on the DPU any more"});
   }
-  place->link->saw(**seen);
-  volume->size = (*seen)->size;
-  stored = co_await core_.commit(Changes().put(*volume).erase_intent(intent.id));
+  place.link->saw(**seen);
+  volume.size = (*seen)->size;
+  auto stored = co_await core_.commit(Changes().put(volume).erase_intent(intent.id));
   if (!stored) co_return stored;
-  if (volume->size < new_size) {
-    if (!resized) co_return resized;
-    co_return fail(Error{Errc::conflict, Outcome::unknown,
-                         "the DPU left volume " + id.value + " at " + human(volume->size)});
-  }
-  co_return Result<void>{};
+  if (volume.size >= new_size) co_return Result<void>{};
+  if (!resized) co_return resized;
+  co_return fail(Error{Errc::conflict, Outcome::unknown,
+                       "the DPU left volume " + volume.id.value + " at " + human(volume.size)});
 }
 
 // A volume of 0 bytes has no lvol yet.

@@ -26,6 +26,9 @@ class VolumeCalls {
   void abandoned(const RequestId&);
 
  private:
+  // Sends the resize and believes what the DPU shows afterwards; lane and guard are the caller's.
+  Task<Result<void>> grow_in_lane(smapi::Context context, Place place, VolumeRecord volume,
+                                  IntentRecord intent, Bytes new_size);
   // The first lvol of a volume that was made with 0 bytes; the caller holds its guard.
   Task<Result<void>> grow_from_nothing(smapi::Context context, Place place, VolumeRecord volume, Bytes size);
   // Reads, changes and commits one visible volume under its guard.

@@ -210,6 +210,15 @@ TEST_F(Volumes, AllocationIsToldWhenItCanBe) {
     EXPECT_EQ(*v.allocated, MiB(16));
   }
 }
+TEST_F(Volumes, TheCheapListTellsTheSameAllocationOrNone) {
+  ASSERT_TRUE(create("a", MiB(16), false));
+  auto all = names();
+  ASSERT_TRUE(all);
+  ASSERT_EQ(all->size(), 1u);
+  if (all->front().allocated) {
+    EXPECT_EQ(*all->front().allocated, MiB(16));
+  }
+}
 TEST_F(Volumes, AnAbsentNameIsAPositiveAnswer) {
   auto found = find("nobody");
   ASSERT_TRUE(found);

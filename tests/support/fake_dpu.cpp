@@ -71,86 +71,85 @@ Task<Result<void>> FakeDpu::settle(Deadline) {
 }
 
 Task<Result<std::vector<dpu::Drive>>> FakeDpu::list_drives(Deadline) {
-  return step("list_drives", [this] {
+  return step("list_drives", [&c = card_] {
     std::vector<dpu::Drive> out;
-    for (const auto& [name, d] : card_.drives) out.push_back(d);
+    for (const auto& [name, d] : c.drives) out.push_back(d);
     return Result<std::vector<dpu::Drive>>(out);
   });
 }
 Task<Result<std::vector<dpu::Raid>>> FakeDpu::list_raids(Deadline) {
-  return step("list_raids", [this] {
+  return step("list_raids", [&c = card_] {
     std::vector<dpu::Raid> out;
-    for (const auto& [name, r] : card_.raids) out.push_back(r);
+    for (const auto& [name, r] : c.raids) out.push_back(r);
     return Result<std::vector<dpu::Raid>>(out);
   });
 }
 Task<Result<void>> FakeDpu::create_raid(dpu::CreateRaid order, Deadline) {
-  return step("create_raid", [this, order]() -> Result<void> {
-    if (card_.raids.contains(order.name)) return fail(Errc::already_exists, "raid exists");
+  return step("create_raid", [&c = card_, order]() -> Result<void> {
+    if (c.raids.contains(order.name)) return fail(Errc::already_exists, "raid exists");
     auto members = static_cast<std::uint32_t>(order.drives.size());
-    card_.raids[order.name] =
-        dpu::Raid{order.name, order.level, order.drives, "online", members, members, {}};
+    c.raids[order.name] = dpu::Raid{order.name, order.level, order.drives, "online", members, members, {}};
     return {};
   });
 }
 Task<Result<void>> FakeDpu::delete_raid(std::string name, Deadline) {
-  return step("delete_raid", [this, name]() -> Result<void> {
-    if (card_.raids.erase(name) == 0) return fail(Errc::not_found, "no such raid");
-    for (auto& [n, d] : card_.drives) d.claimed = false;
+  return step("delete_raid", [&c = card_, name]() -> Result<void> {
+    if (c.raids.erase(name) == 0) return fail(Errc::not_found, "no such raid");
+    for (auto& [n, d] : c.drives) d.claimed = false;
     return {};
   });
 }
 
 Task<Result<std::vector<dpu::Pool>>> FakeDpu::list_pools(Deadline) {
-  return step("list_pools", [this] {
+  return step("list_pools", [&c = card_] {
     std::vector<dpu::Pool> out;
-    for (const auto& [id, p] : card_.pools) {
+    for (const auto& [id, p] : c.pools) {
       // A pool on a RAID is there only while the RAID is.
-      if (card_.drives.contains(p.drive) || card_.raids.contains(p.drive)) out.push_back(p);
+      if (c.drives.contains(p.drive) || c.raids.contains(p.drive)) out.push_back(p);
     }
     return Result<std::vector<dpu::Pool>>(out);
   });
 }
 Task<Result<PoolId>> FakeDpu::create_pool(dpu::CreatePool order, Deadline) {
-  return mutate("create_pool", "new", [this, order]() -> Result<PoolId> {
-    for (const auto& [id, p] : card_.pools)
+  return mutate("create_pool", "new", [&c = card_, order]() -> Result<PoolId> {
+    for (const auto& [id, p] : c.pools)
       if (p.name == order.name) return fail(Errc::already_exists, "pool exists");
     dpu::Pool p;
     p.id = PoolId(random_uuid());
     p.name = order.name;
     p.drive = order.drive;
-    p.cluster = card_.cluster;
+    p.cluster = c.cluster;
     p.total = p.free = GiB(64);
-    card_.pools[p.id.value] = p;
-    if (auto d = card_.drives.find(order.drive); d != card_.drives.end()) d->second.claimed = true;
-    if (auto r = card_.raids.find(order.drive); r != card_.raids.end())
-      for (const auto& member : r->second.drives) card_.drives[member].claimed = true;
+    c.pools[p.id.value] = p;
+    if (auto d = c.drives.find(order.drive); d != c.drives.end()) d->second.claimed = true;
+    if (auto r = c.raids.find(order.drive); r != c.raids.end())
+      for (const auto& member : r->second.drives) c.drives[member].claimed = true;
     return p.id;
   });
 }
 Task<Result<void>> FakeDpu::delete_pool(PoolId id, Deadline) {
-  return mutate("delete_pool", id.value, [this, id]() -> Result<void> {
-    auto it = card_.pools.find(id.value);
-    if (it == card_.pools.end()) return fail(Errc::not_found, "no such pool");
-    std::erase_if(card_.lvols, [&](const auto& l) { return l.second.info.pool == id; });
-    if (auto d = card_.drives.find(it->second.drive); d != card_.drives.end()) d->second.claimed = false;
-    card_.pools.erase(it);
+  return mutate("delete_pool", id.value, [&c = card_, id]() -> Result<void> {
+    auto it = c.pools.find(id.value);
+    if (it == c.pools.end()) return fail(Errc::not_found, "no such pool");
+    std::erase_if(c.lvols, [&](const auto& l) { return l.second.info.pool == id; });
+    if (auto d = c.drives.find(it->second.drive); d != c.drives.end()) d->second.claimed = false;
+    c.pools.erase(it);
     return {};
   });
 }
 
-dpu::DpuVolume FakeDpu::describe(const Lvol& l) const {
+dpu::DpuVolume FakeDpu::describe(const Card& c, const Lvol& l) {
   dpu::DpuVolume out = l.info;
-  for (const auto& [id, other] : card_.lvols)
+  for (const auto& [id, other] : c.lvols)
     if (other.info.pool == l.info.pool && other.info.parent == l.info.name)
       out.children.push_back(other.info.name);
   return out;
 }
 Task<Result<std::vector<dpu::DpuVolume>>> FakeDpu::list_volumes(PoolId pool, Deadline) {
-  return step("list_volumes", [this, pool] {
+  return step("list_volumes", [&c = card_, pool] {
     std::vector<dpu::DpuVolume> out;
-    for (const auto& [id, l] : card_.lvols)
-      if (pool.empty() || l.info.pool == pool) out.push_back(describe(l));
+    for (const auto& [id, l] : c.lvols)
+      if (pool.empty() || l.info.pool == pool) out.push_back(describe(c, l));
     return Result<std::vector<dpu::DpuVolume>>(out);
   });
 }
@@ -158,56 +157,57 @@ Task<Result<std::vector<dpu::DpuVolume>>> FakeDpu::list_volume_names(PoolId pool
   return list_volumes(std::move(pool), d);
 }
 Task<Result<std::optional<dpu::DpuVolume>>> FakeDpu::find_volume(PoolId pool, std::string name, Deadline) {
-  return step("find_volume name", [this, pool, name] {
-    Lvol* l = card_.by_name(pool.value, name);
-    return Result<std::optional<dpu::DpuVolume>>(l == nullptr ? std::nullopt : std::optional(describe(*l)));
+  return step("find_volume name", [&c = card_, pool, name] {
+    Lvol* l = c.by_name(pool.value, name);
+    return Result<std::optional<dpu::DpuVolume>>(l == nullptr ? std::nullopt
+                                                              : std::optional(describe(c, *l)));
   });
 }
 Task<Result<std::optional<dpu::DpuVolume>>> FakeDpu::find_volume(DpuVolumeId id, Deadline) {
-  return step("find_volume id", [this, id] {
-    auto it = card_.lvols.find(id.value);
+  return step("find_volume id", [&c = card_, id] {
+    auto it = c.lvols.find(id.value);
     return Result<std::optional<dpu::DpuVolume>>(
-        it == card_.lvols.end() ? std::nullopt : std::optional(describe(it->second)));
+        it == c.lvols.end() ? std::nullopt : std::optional(describe(c, it->second)));
   });
 }
 
-Result<DpuVolumeId> FakeDpu::add(const std::string& pool, const std::string& name, Bytes size, bool thin,
-                                 std::string parent, std::string content) {
+Result<DpuVolumeId> FakeDpu::add(Card& c, const std::string& pool, const std::string& name, Bytes size,
+                                 bool thin, std::string parent, std::string content) {
   if (name.empty() || name.size() > 63) return fail(Errc::invalid_argument, "bad name");
-  if (card_.by_name(pool, name) != nullptr) return fail(Errc::already_exists, "File exists");
+  if (c.by_name(pool, name) != nullptr) return fail(Errc::already_exists, "File exists");
   Lvol l;
   l.info.id = DpuVolumeId(random_uuid());
   l.info.name = name;
   l.info.pool = PoolId(pool);
-  l.info.size = round_up(size, card_.cluster);
+  l.info.size = round_up(size, c.cluster);
   l.info.thin = thin;
   l.info.allocated = thin ? Bytes{0} : l.info.size;
   l.info.parent = std::move(parent);
   l.content = std::move(content);
   DpuVolumeId id = l.info.id;
-  card_.lvols[id.value] = std::move(l);
+  c.lvols[id.value] = std::move(l);
   return id;
 }
 
 Task<Result<DpuVolumeId>> FakeDpu::create_volume(dpu::CreateVolume order, Deadline) {
-  return mutate("create_volume", order.pool.value, [this, order]() -> Result<DpuVolumeId> {
-    auto pool = card_.pools.find(order.pool.value);
-    if (pool == card_.pools.end()) return fail(Errc::not_found, "no such pool");
+  return mutate("create_volume", order.pool.value, [&c = card_, order]() -> Result<DpuVolumeId> {
+    auto pool = c.pools.find(order.pool.value);
+    if (pool == c.pools.end()) return fail(Errc::not_found, "no such pool");
     if (!order.thin && order.size > pool->second.free) return fail(Errc::no_space, "No space left on device");
-    auto made = add(order.pool.value, order.name, order.size, order.thin, "", "");
+    auto made = add(c, order.pool.value, order.name, order.size, order.thin, "", "");
     if (made && !order.thin) pool->second.free = pool->second.free - order.size;
     return made;
   });
 }
 Task<Result<DpuVolumeId>> FakeDpu::snapshot_volume(DpuVolumeId source, std::string name, Deadline) {
   std::string pool = card_.lvols.contains(source.value) ? card_.lvols[source.value].info.pool.value : "";
-  return mutate("snapshot_volume", pool, [this, source, name, pool]() -> Result<DpuVolumeId> {
-    auto it = card_.lvols.find(source.value);
-    if (it == card_.lvols.end()) return fail(Errc::not_found, "No such device");
+  return mutate("snapshot_volume", pool, [&c = card_, source, name, pool]() -> Result<DpuVolumeId> {
+    auto it = c.lvols.find(source.value);
+    if (it == c.lvols.end()) return fail(Errc::not_found, "No such device");
     if (it->second.info.snapshot) return fail(Errc::invalid_argument, "Invalid argument");
-    auto made = add(pool, name, it->second.info.size, true, it->second.info.parent, it->second.content);
+    auto made = add(c, pool, name, it->second.info.size, true, it->second.info.parent, it->second.content);
     if (!made) return made;
-    Lvol& snap = card_.lvols[made->value];
+    Lvol& snap = c.lvols[made->value];
     snap.info.snapshot = true;
     snap.info.allocated = it->second.info.allocated;
     it->second.info.parent = name;
@@ -218,30 +218,30 @@ Task<Result<DpuVolumeId>> FakeDpu::snapshot_volume(DpuVolumeId source, std::stri
 }
 Task<Result<DpuVolumeId>> FakeDpu::clone_volume(DpuVolumeId source, std::string name, Deadline) {
   std::string pool = card_.lvols.contains(source.value) ? card_.lvols[source.value].info.pool.value : "";
-  return mutate("clone_volume", pool, [this, source, name, pool]() -> Result<DpuVolumeId> {
-    auto it = card_.lvols.find(source.value);
-    if (it == card_.lvols.end()) return fail(Errc::not_found, "No such device");
+  return mutate("clone_volume", pool, [&c = card_, source, name, pool]() -> Result<DpuVolumeId> {
+    auto it = c.lvols.find(source.value);
+    if (it == c.lvols.end()) return fail(Errc::not_found, "No such device");
     if (!it->second.info.snapshot) return fail(Errc::invalid_argument, "Invalid argument");
-    return add(pool, name, it->second.info.size, true, it->second.info.name, it->second.content);
+    return add(c, pool, name, it->second.info.size, true, it->second.info.name, it->second.content);
   });
 }
 Task<Result<void>> FakeDpu::resize_volume(DpuVolumeId id, Bytes size, Deadline) {
   std::string pool = card_.lvols.contains(id.value) ? card_.lvols[id.value].info.pool.value : "";
-  return mutate("resize_volume", pool, [this, id, size]() -> Result<void> {
-    auto it = card_.lvols.find(id.value);
-    if (it == card_.lvols.end()) return fail(Errc::not_found, "No such device");
-    if (size < it->second.info.size) ++card_.shrinks;
-    it->second.info.size = round_up(size, card_.cluster);
+  return mutate("resize_volume", pool, [&c = card_, id, size]() -> Result<void> {
+    auto it = c.lvols.find(id.value);
+    if (it == c.lvols.end()) return fail(Errc::not_found, "No such device");
+    if (size < it->second.info.size) ++c.shrinks;
+    it->second.info.size = round_up(size, c.cluster);
     return {};
   });
 }
 Task<Result<void>> FakeDpu::rename_volume(DpuVolumeId id, std::string name, Deadline) {
   std::string pool = card_.lvols.contains(id.value) ? card_.lvols[id.value].info.pool.value : "";
-  return mutate("rename_volume", pool, [this, id, name, pool]() -> Result<void> {
-    auto it = card_.lvols.find(id.value);
-    if (it == card_.lvols.end()) return fail(Errc::not_found, "No such device");
-    if (card_.by_name(pool, name) != nullptr) return fail(Errc::already_exists, "File exists");
-    for (auto& [other, l] : card_.lvols)
+  return mutate("rename_volume", pool, [&c = card_, id, name, pool]() -> Result<void> {
+    auto it = c.lvols.find(id.value);
+    if (it == c.lvols.end()) return fail(Errc::not_found, "No such device");
+    if (c.by_name(pool, name) != nullptr) return fail(Errc::already_exists, "File exists");
+    for (auto& [other, l] : c.lvols)
       if (l.info.parent == it->second.info.name) l.info.parent = name;
     it->second.info.name = name;
     return {};
@@ -249,16 +249,17 @@ Task<Result<void>> FakeDpu::rename_volume(DpuVolumeId id, std::string name, Dead
 }
 Task<Result<void>> FakeDpu::delete_volume(DpuVolumeId id, Deadline) {
   std::string pool = card_.lvols.contains(id.value) ? card_.lvols[id.value].info.pool.value : "";
-  return mutate("delete_volume", pool, [this, id]() -> Result<void> {
-    auto it = card_.lvols.find(id.value);
-    if (it == card_.lvols.end()) return fail(Errc::not_found, "No such device");
-    if (describe(it->second).children.size() > 1) return fail(Errc::not_permitted, "Operation not permitted");
-    for (const auto& e : card_.exposures)
-      if (e.target == id.value) ++card_.deletes_while_exposed;
-    for (auto& [other, l] : card_.lvols)
+  return mutate("delete_volume", pool, [&c = card_, id]() -> Result<void> {
+    auto it = c.lvols.find(id.value);
+    if (it == c.lvols.end()) return fail(Errc::not_found, "No such device");
+    if (describe(c, it->second).children.size() > 1)
+      return fail(Errc::not_permitted, "Operation not permitted");
+    for (const auto& e : c.exposures)
+      if (e.target == id.value) ++c.deletes_while_exposed;
+    for (auto& [other, l] : c.lvols)
       if (l.info.parent == it->second.info.name) l.info.parent = it->second.info.parent;
-    std::erase_if(card_.exposures, [&](const dpu::Exposure& e) { return e.target == id.value; });
-    card_.lvols.erase(it);
+    std::erase_if(c.exposures, [&](const dpu::Exposure& e) { return e.target == id.value; });
+    c.lvols.erase(it);
     return {};
   });
 }
@@ -275,59 +276,58 @@ Task<Result<void>> FakeDpu::set_qos(DpuVolumeId, std::uint64_t, std::uint64_t, D
   return step("set_qos", [] { return Result<void>{}; });
 }
 Task<Result<dpu::IoStat>> FakeDpu::io_stat(DpuVolumeId id, Deadline) {
-  return step("io_stat", [this, id] { return Result<dpu::IoStat>(card_.io[id.value]); });
+  return step("io_stat", [&c = card_, id] { return Result<dpu::IoStat>(c.io[id.value]); });
 }
 
 Task<Result<std::vector<dpu::Function>>> FakeDpu::list_functions(Deadline) {
-  return step("list_functions", [this] {
+  return step("list_functions", [&c = card_] {
     std::vector<dpu::Function> out;
-    for (const auto& [id, f] : card_.functions) out.push_back(f);
+    for (const auto& [id, f] : c.functions) out.push_back(f);
     return Result<std::vector<dpu::Function>>(out);
   });
 }
 Task<Result<dpu::Function>> FakeDpu::open_function(std::string serial, Deadline) {
-  return step("open_function", [this, serial]() -> Result<dpu::Function> {
-    for (auto& [id, f] : card_.functions)
+  return step("open_function", [&c = card_, serial]() -> Result<dpu::Function> {
+    for (auto& [id, f] : c.functions)
       if (f.serial == serial) return f.ready = true, f;
-    for (auto& [id, f] : card_.functions) {
+    for (auto& [id, f] : c.functions) {
       if (f.ready || f.foreign || !f.serial.empty()) continue;
       f.ready = true;
       f.serial = serial;
       return f;
     }
-    if (card_.functions.size() >= card_.most_functions)
-      return fail(Errc::not_permitted, "no function is free");
-    std::string n = std::to_string(card_.functions.size());
+    if (c.functions.size() >= c.most_functions) return fail(Errc::not_permitted, "no function is free");
+    std::string n = std::to_string(c.functions.size());
     dpu::Function f{FunctionId("F" + n), "0000:26:01." + n, serial, false, true, true, false};
-    return card_.functions[f.id.value] = f;
+    return c.functions[f.id.value] = f;
   });
 }
 Task<Result<void>> FakeDpu::close_function(FunctionId id, Deadline) {
-  return step("close_function", [this, id]() -> Result<void> {
-    for (const auto& e : card_.exposures)
+  return step("close_function", [&c = card_, id]() -> Result<void> {
+    for (const auto& e : c.exposures)
       if (e.function == id) return fail(Errc::in_use, "has namespaces");
-    auto it = card_.functions.find(id.value);
-    if (it != card_.functions.end()) it->second.ready = false, it->second.serial.clear();
+    auto it = c.functions.find(id.value);
+    if (it != c.functions.end()) it->second.ready = false, it->second.serial.clear();
     return {};
   });
 }
 Task<Result<std::vector<dpu::Exposure>>> FakeDpu::list_exposures(Deadline) {
-  return step("list_exposures", [this] { return Result<std::vector<dpu::Exposure>>(card_.exposures); });
+  return step("list_exposures", [&c = card_] { return Result<std::vector<dpu::Exposure>>(c.exposures); });
 }
 Task<Result<void>> FakeDpu::expose(dpu::Expose order, Deadline) {
-  return step("expose", [this, order]() -> Result<void> {
-    for (const auto& e : card_.exposures) {
+  return step("expose", [&c = card_, order]() -> Result<void> {
+    for (const auto& e : c.exposures) {
       if (e.function == order.function && e.nsid == order.nsid && e.target == order.target) return {};
       if (e.target == order.target || (e.function == order.function && e.nsid == order.nsid))
         return fail(Errc::conflict, "Invalid parameters");
     }
-    card_.exposures.push_back({order.function, order.nsid, order.target, order.uuid, false});
+    c.exposures.push_back({order.function, order.nsid, order.target, order.uuid, false});
     return {};
   });
 }
 Task<Result<void>> FakeDpu::unexpose(FunctionId function, std::uint32_t nsid, Deadline) {
-  return step("unexpose", [this, function, nsid]() -> Result<void> {
-    std::erase_if(card_.exposures,
+  return step("unexpose", [&c = card_, function, nsid]() -> Result<void> {
+    std::erase_if(c.exposures,
                   [&](const dpu::Exposure& e) { return e.function == function && e.nsid == nsid; });
     return {};
   });

@@ -96,9 +96,10 @@ class FakeDpu : public dpu::Dpu {
   auto step(std::string what, Effect effect) -> Task<decltype(effect())>;
   template <class Effect>
   auto mutate(std::string what, std::string pool, Effect effect) -> Task<decltype(effect())>;
-  dpu::DpuVolume describe(const Lvol&) const;
-  Result<DpuVolumeId> add(const std::string& pool, const std::string& name, Bytes size, bool thin,
-                          std::string parent, std::string content);
+  // Effects know the card only: one that is late outlives the client that asked for it.
+  static dpu::DpuVolume describe(const Card& c, const Lvol&);
+  static Result<DpuVolumeId> add(Card& c, const std::string& pool, const std::string& name, Bytes size,
+                                 bool thin, std::string parent, std::string content);
 
   Card& card_;
   FaultPlan& plan_;

@@ -6,6 +6,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ enum class FaultKind {
   lost_after,    // no answer, but it happened
   crash_before,  // the daemon dies before the effect
   crash_after,   // the daemon dies after the effect, before it learned of it
+  lost_late,     // no answer, and the effect comes later
+  crash_late,    // the daemon dies, and the effect comes when the next one has already looked
 };
 
 struct Fault {
@@ -52,6 +55,8 @@ class FaultPlan {
     return fault_;
   }
   void crash() { crashed_ = true; }
+  // Effects that are still on their way; the test lets them happen.
+  std::vector<std::function<void()>> late;
 
  private:
   std::size_t next_ = 0, at_ = 0;
@@ -72,7 +77,11 @@ auto run_step(FaultPlan& plan, std::string what, Effect effect) -> Task<decltype
     co_return fail(Error{fault.code, Outcome::not_done, "made to fail", what});
   if (fault.kind == FaultKind::lost_before)
     co_return fail(Error{Errc::timeout, Outcome::unknown, "answer lost", what});
-  if (fault.kind == FaultKind::crash_before) plan.crash();
+  bool late = fault.kind == FaultKind::lost_late || fault.kind == FaultKind::crash_late;
+  if (late) plan.late.push_back([effect]() mutable { (void)effect(); });
+  if (fault.kind == FaultKind::lost_late)
+    co_return fail(Error{Errc::timeout, Outcome::unknown, "answer lost", what});
+  if (fault.kind == FaultKind::crash_before || fault.kind == FaultKind::crash_late) plan.crash();
   while (plan.crashed()) co_await service::pause_for(std::chrono::hours(1000));
   auto result = effect();
   if (fault.kind == FaultKind::lost_after)

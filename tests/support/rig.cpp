@@ -138,9 +138,11 @@ bool Rig::settle(MonoClock::duration most) {
                                  [](const auto& a) { return a.second.state == AttachState::releasing; });
     bool ready = std::all_of(services->core().links().begin(), services->core().links().end(),
                              [](const auto& l) { return l.second->is_ready(); });
-    if (ready && services->core().leftovers.empty() && world.intents().empty() && !trash && !releasing &&
+    if (ready && !services->core().sweep_soon && world.intents().empty() && !trash && !releasing &&
         services->core().pending.empty()) {
-      advance(std::chrono::seconds(1));
+      // Something that nobody wants is there: the next sweep must find it.
+      bool swept = card.exposures.size() == world.attachments().size();
+      advance(swept ? std::chrono::seconds(1) : std::chrono::seconds(45));
       return true;
     }
   }

@@ -77,7 +77,8 @@ class Stack:
                    "--nbd-dir", os.path.join(self.directory, "nbd"), *self.dpu_options]
         for drive in self.drives:
             command += ["--drive", drive]
-        self.dpu_process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        with log:
+            self.dpu_process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         until("the simulated DPU answers", self._dpu_answers)
 
     def _dpu_answers(self):
@@ -99,8 +100,9 @@ class Stack:
         with open(path, "w", encoding="utf-8") as out:
             json.dump(config, out)
         log = open(os.path.join(self.directory, "vnvmed.log"), "ab")
-        self.daemon = subprocess.Popen([os.path.join(BIN, "vnvmed"), "--config", path], stdin=subprocess.DEVNULL,
-                                       stdout=log, stderr=log, env=dict(os.environ, **self.daemon_env))
+        with log:
+            self.daemon = subprocess.Popen([os.path.join(BIN, "vnvmed"), "--config", path], stdin=subprocess.DEVNULL,
+                                           stdout=log, stderr=log, env=dict(os.environ, **self.daemon_env))
         if wait:
             until("vnvmed answers", self._daemon_answers)
 

@@ -1,5 +1,7 @@
 #include "dpu/spdk/lvol.hpp"
 
+#include <charconv>
+
 #include "core/json.hpp"
 #include "core/text.hpp"
 
@@ -32,24 +34,77 @@ Result<Pool> decode_lvstore(std::string_view text) {
               Bytes{*free * *cluster}, Bytes{*cluster}};
 }
 
-Result<DpuVolume> decode_lvol_name(std::string_view text) {
-  auto json = parse_json(text, kSmall);
-  if (!json) return fail(std::move(json.error()));
-  const Json* store = member(*json, "lvs");
-  auto id = text_of(*json, "uuid");
+// The values of one record of bdev_lvol_get_lvols, as they are written. There are ten thousand of them in
+// each SR.ls, so they are cut out of the text and not built into a tree first.
+struct LvolText {
+  std::string_view uuid, name, store, thin, snapshot, clusters;
+};
+
+Result<LvolText> cut_lvol(std::string_view text) {
+  LvolText cut;
+  std::string_view store;
+  auto done =
+      rpc::each_member(text, [&cut, &store](std::string_view key, std::string_view value) -> Result<void> {
+        if (key == "uuid") cut.uuid = value;
+        if (key == "name") cut.name = value;
+        if (key == "lvs") store = value;
+        if (key == "is_thin_provisioned") cut.thin = value;
+        if (key == "is_snapshot") cut.snapshot = value;
+        if (key == "num_allocated_clusters") cut.clusters = value;
+        return {};
+      });
+  if (!done) return fail(std::move(done.error()));
+  if (store.empty()) return cut;
+  done = rpc::each_member(store, [&cut](std::string_view key, std::string_view value) -> Result<void> {
+    if (key == "uuid") cut.store = value;
+    return {};
+  });
+  if (!done) return fail(std::move(done.error()));
+  return cut;
+}
+
+// Only a string with escapes, or one that is not UTF-8, needs the parser.
+std::optional<std::string> string_in(std::string_view raw) {
+  if (raw.size() < 2 || raw.size() > kSmall.string_bytes || raw.front() != '"') return std::nullopt;
+  auto inner = raw.substr(1, raw.size() - 2);
+  if (inner.find('\\') == std::string_view::npos && is_utf8(inner)) return std::string(inner);
+  auto json = parse_json(raw, kSmall);
+  return json && json->is_string() ? std::optional(json->get<std::string>()) : std::nullopt;
+}
+
+std::optional<bool> flag_in(std::string_view raw) {
+  if (raw == "true" || raw == "\"true\"") return true;
+  if (raw == "false" || raw == "\"false\"") return false;
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> number_in(std::string_view raw) {
+  std::uint64_t n = 0;
+  auto [end, error] = std::from_chars(raw.data(), raw.data() + raw.size(), n);
+  return error == std::errc{} && end == raw.data() + raw.size() ? std::optional(n) : std::nullopt;
+}
+
+Result<DpuVolume> decode_lvol_name(std::string_view text, Bytes cluster) {
+  if (text.size() > kSmall.bytes) return fail(Errc::protocol, "an lvol of more than 64 KiB of text");
+  auto cut = cut_lvol(text);
+  if (!cut) return fail(std::move(cut.error()));
+  auto id = string_in(cut->uuid), pool = string_in(cut->store), name = string_in(cut->name);
   auto uuid = id ? parse_uuid(*id) : std::nullopt;
-  auto name = text_of(*json, "name");
-  auto pool = store != nullptr ? text_of(*store, "uuid") : std::nullopt;
   auto pool_uuid = pool ? parse_uuid(*pool) : std::nullopt;
-  auto snapshot = flag_of(*json, "is_snapshot");
+  auto snapshot = flag_in(cut->snapshot);
   if (!uuid || !name || !pool_uuid || !snapshot)
     return fail(Errc::protocol, "an lvol without uuid, name or store");
   DpuVolume volume;
-  volume.id = DpuVolumeId(*uuid);
-  volume.name = *name;
-  volume.pool = PoolId(*pool_uuid);
-  volume.thin = flag_of(*json, "is_thin_provisioned").value_or(false);
+  volume.id = DpuVolumeId(std::move(*uuid));
+  volume.name = std::move(*name);
+  volume.pool = PoolId(std::move(*pool_uuid));
+  volume.thin = flag_in(cut->thin).value_or(false);
   volume.snapshot = *snapshot;
+  if (auto clusters = number_in(cut->clusters); clusters && cluster.value != 0) {
+    if (*clusters > kMaxBytes.value / cluster.value)
+      return fail(Errc::protocol, "lvol " + volume.id.value + " has an impossible allocation");
+    volume.allocated = Bytes{*clusters * cluster.value};
+  }
   return volume;
 }
 
@@ -100,10 +155,10 @@ Result<std::vector<Pool>> decode_lvstores(std::string_view result) {
   return pools;
 }
 
-Result<std::vector<DpuVolume>> decode_lvols(std::string_view result) {
+Result<std::vector<DpuVolume>> decode_lvols(std::string_view result, Bytes cluster) {
   std::vector<DpuVolume> volumes;
-  auto done = rpc::each_element(result, [&volumes](std::string_view text) -> Result<void> {
-    auto volume = decode_lvol_name(text);
+  auto done = rpc::each_element(result, [&volumes, cluster](std::string_view text) -> Result<void> {
+    auto volume = decode_lvol_name(text, cluster);
     if (!volume) return fail(std::move(volume.error()));
     volumes.push_back(std::move(*volume));
     return {};
@@ -172,12 +227,13 @@ Task<Result<void>> delete_lvstore(Target& target, PoolId pool, Keep lane, Deadli
   co_return co_await target.change_true(std::move(step), std::move(lane), deadline);
 }
 
-Task<Result<std::vector<DpuVolume>>> get_lvols(Target& target, std::string store_name, Deadline deadline) {
+Task<Result<std::vector<DpuVolume>>> get_lvols(Target& target, std::string store_name, Bytes cluster,
+                                               Deadline deadline) {
   Step step{.method = "bdev_lvol_get_lvols", .object = store_name, .cap = kListCall};
   if (!store_name.empty()) step.params = {{"lvs_name", store_name}};
   auto answer = co_await target.read(step, deadline);
   if (!answer) co_return fail(std::move(answer.error()));
-  auto volumes = decode_lvols(answer->result());
+  auto volumes = decode_lvols(answer->result(), cluster);
   if (!volumes) co_return fail(target.unreadable(step, std::move(volumes.error()), Outcome::not_done));
   co_return volumes;
 }

@@ -14,8 +14,9 @@ inline constexpr std::size_t kLvolNameBytes = 63;
 Result<void> check_lvol_name(std::string_view name);
 
 Result<std::vector<Pool>> decode_lvstores(std::string_view result);
-// bdev_lvol_get_lvols: sizes are not in it.
-Result<std::vector<DpuVolume>> decode_lvols(std::string_view result);
+// bdev_lvol_get_lvols: sizes are not in it; allocations are, in clusters. Without `cluster`, the size of one,
+// they stay unknown.
+Result<std::vector<DpuVolume>> decode_lvols(std::string_view result, Bytes cluster = {});
 // A full record; `pool` gives the name of the store (to be cut off the alias) and its cluster size.
 Result<DpuVolume> volume_of(const Bdev& bdev, const Pool& pool);
 
@@ -23,7 +24,8 @@ Task<Result<std::vector<Pool>>> get_lvstores(Target& target, Deadline deadline);
 Task<Result<PoolId>> create_lvstore(Target& target, CreatePool want, Keep lane, Deadline deadline);
 Task<Result<void>> delete_lvstore(Target& target, PoolId pool, Keep lane, Deadline deadline);
 
-Task<Result<std::vector<DpuVolume>>> get_lvols(Target& target, std::string store_name, Deadline deadline);
+Task<Result<std::vector<DpuVolume>>> get_lvols(Target& target, std::string store_name, Bytes cluster,
+                                               Deadline deadline);
 Task<Result<DpuVolumeId>> create_lvol(Target& target, CreateVolume want, std::string clear_method, Keep lane,
                                       Deadline deadline);
 Task<Result<DpuVolumeId>> snapshot_lvol(Target& target, DpuVolumeId source, std::string name, Keep lane,

@@ -38,12 +38,14 @@ Task<Result<std::vector<DpuVolume>>> SpdkDpu::list_volumes(PoolId pool, Deadline
 Task<Result<std::vector<DpuVolume>>> SpdkDpu::list_volume_names(PoolId pool, Deadline deadline) {
   if (!target_.dialect().lvol_listing) co_return co_await list_volumes(std::move(pool), deadline);
   std::string store;
+  Bytes cluster;
   if (!pool.empty()) {
     auto found = co_await find_pool(pool, deadline);
     if (!found) co_return fail(std::move(found.error()));
     store = found->name;
+    cluster = found->cluster;
   }
-  auto volumes = co_await get_lvols(target_, store, deadline);
+  auto volumes = co_await get_lvols(target_, store, cluster, deadline);
   if (!volumes) co_return fail(std::move(volumes.error()));
   for (const auto& volume : *volumes) remember(volume.id, volume.pool);
   co_return volumes;

@@ -30,7 +30,9 @@ struct Case {
 };
 
 // gtest would print the bytes, padding included.
-void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.name;
+}
 
 template <class T>
 Result<Done> strip(Result<T> result) {

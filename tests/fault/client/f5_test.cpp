@@ -24,7 +24,9 @@ struct Method {
   bool exposed = false;  // the volume is exposed beforehand
 };
 
-void PrintTo(const Method& m, std::ostream* out) { *out << m.name; }
+void PrintTo(const Method& m, std::ostream* out) {
+  *out << m.name;
+}
 
 template <class T>
 Result<void> strip(Result<T> result) {

@@ -410,8 +410,8 @@ struct Ways {
 };
 
 std::string label(const Scenario& s, std::size_t n, const Fault& f, const FaultPlan& plan) {
-  static constexpr const char* kinds[] = {"none",       "error",        "lost_before",
-                                          "lost_after", "crash_before", "crash_after"};
+  static constexpr const char* kinds[] = {"none",         "error",       "lost_before", "lost_after",
+                                          "crash_before", "crash_after", "lost_late",   "crash_late"};
   return std::string(s.name) + " step " + std::to_string(n) + " (" + plan.where() + ") " +
          kinds[static_cast<int>(f.kind)] + " " + std::string(to_string(f.code));
 }
@@ -430,6 +430,11 @@ bool one_case(const Scenario& scenario, std::size_t step, const Fault& fault) {
   rig.plan.disarm();
   if (!hit) return false;
   if (!rig.services) rig.boot();
+  if (!rig.plan.late.empty()) {
+    rig.advance(std::chrono::seconds(1));
+    for (auto& effect : rig.plan.late) effect();
+    rig.plan.late.clear();
+  }
   rig.domains.running.clear();  // whatever was attached is released: nothing may be left
   EXPECT_TRUE(rig.settle(std::chrono::minutes(3))) << where << ": does not come to rest";
   rig.check(where);
@@ -469,6 +474,10 @@ TEST(EveryStep, IsRefusedOnce) {
 
 TEST(EveryStep, LosesItsAnswerOnce) {
   EXPECT_GT(sweep({{FaultKind::lost_before, Errc::timeout}, {FaultKind::lost_after, Errc::timeout}}), 300u);
+}
+
+TEST(EveryStep, HappensLaterThanAnybodyLooks) {
+  EXPECT_GT(sweep({{FaultKind::lost_late, Errc::timeout}, {FaultKind::crash_late, Errc::io}}), 300u);
 }
 
 TEST(EveryStep, DiesWithTheDaemon) {

@@ -60,6 +60,13 @@ TEST(JsonText, OneValueAndNothingElse) {
   EXPECT_FALSE(parse_json(deep));
 }
 
+TEST(JsonText, ANulByteDoesNotHideWhatFollows) {
+  using std::literals::operator""sv;
+  for (auto bad : {"1\0"sv, "1\0 2"sv, "{}\0\xff"sv, "\0{}"sv, "{\"a\0\":1}"sv, "\0"sv})
+    EXPECT_EQ(parse_json(bad).error().code, Errc::protocol) << bad;
+  EXPECT_TRUE(parse_json(R"("\u0000")"));
+}
+
 TEST(JsonText, ReadersTolerateDriftAndNothingElse) {
   auto v = parse_json(R"({"s":"x","n":7,"ns":"8","neg":-1,"t":true,"ts":"false","z":null,"f":1.5})").value();
   EXPECT_EQ(text_of(v, "s"), "x");

@@ -135,6 +135,68 @@ TEST(RecordedLvols, DecodeWithNamesOfAnyKind) {
   (void)empty;
 }
 
+TEST(RecordedLvols, TellTheirAllocation) {
+  for (const auto& one : listings("bdev_lvol_get_lvols")) {
+    auto text = one["result"].dump();
+    auto unknown = decode_lvols(text), known = decode_lvols(text, MiB(4));
+    ASSERT_TRUE(unknown && known) << text;
+    ASSERT_EQ(known->size(), one["result"].size());
+    for (std::size_t i = 0; i < known->size(); ++i) {
+      EXPECT_FALSE((*unknown)[i].allocated) << "nobody said how large a cluster is";
+      ASSERT_TRUE((*known)[i].allocated);
+      EXPECT_EQ((*known)[i].allocated->value, one["result"][i]["num_allocated_clusters"].get<std::uint64_t>()
+                                                  << 22);
+      EXPECT_EQ((*known)[i].name, one["result"][i]["name"].get<std::string>());
+      EXPECT_EQ((*known)[i].pool.value, one["result"][i]["lvs"]["uuid"].get<std::string>());
+      EXPECT_EQ((*known)[i].thin, one["result"][i]["is_thin_provisioned"].get<bool>());
+      EXPECT_EQ((*known)[i].snapshot, one["result"][i]["is_snapshot"].get<bool>());
+    }
+  }
+}
+
+TEST(Lvols, ARecordWithoutWhatMattersIsRefused) {
+  const Json good = {{"uuid", "3501c9f8-15bd-4fde-b188-b225ff03fd3c"},
+                     {"name", "a"},
+                     {"is_snapshot", false},
+                     {"lvs", {{"uuid", "55af6ed8-bd39-4882-9683-61abe84fffcc"}}}};
+  auto refused = [](const Json& record) { return !decode_lvols(Json::array({record}).dump(), MiB(4)); };
+  EXPECT_FALSE(refused(good));
+  for (const char* key : {"uuid", "name", "is_snapshot", "lvs"}) {
+    auto without = good, wrong = good;
+    without.erase(key);
+    wrong[key] = 5;
+    EXPECT_TRUE(refused(without)) << key;
+    EXPECT_TRUE(refused(wrong)) << key;
+  }
+  auto strange = good;
+  strange["uuid"] = "not a uuid";
+  EXPECT_TRUE(refused(strange));
+  strange = good;
+  strange["lvs"] = {{"uuid", 7}};
+  EXPECT_TRUE(refused(strange));
+  strange = good;
+  strange["num_allocated_clusters"] = UINT64_MAX;
+  EXPECT_TRUE(refused(strange)) << "more than 8 EiB";
+  strange["num_allocated_clusters"] = "many";
+  EXPECT_FALSE(refused(strange)) << "an unknown allocation is no reason to refuse a list";
+}
+
+TEST(Lvols, NamesAreReadAsTheyAreMeant) {
+  auto name_of = [](const std::string& written) -> std::string {
+    auto volumes = decode_lvols(
+        "[{\"uuid\":\"3501c9f8-15bd-4fde-b188-b225ff03fd3c\",\"is_snapshot\":\"true\",\"name\":" + written +
+        ",\"lvs\":{\"uuid\":\"55af6ed8-bd39-4882-9683-61abe84fffcc\"}}]");
+    return volumes ? volumes->front().name : "refused";
+  };
+  EXPECT_EQ(name_of("\"plain\""), "plain");
+  EXPECT_EQ(name_of("\"\\u00e9\\\"\\\\\\/\""), "\xC3\xA9\"\\/");
+  EXPECT_EQ(name_of("\"\xC3\xA9\""), "\xC3\xA9");
+  EXPECT_EQ(name_of("\"\xC3\""), "refused") << "not UTF-8";
+  EXPECT_EQ(name_of("\"\\q\""), "refused") << "no such escape";
+  EXPECT_EQ(name_of("\"" + std::string(5000, 'n') + "\""), "refused") << "beyond every bound";
+  EXPECT_EQ(name_of("null"), "refused");
+}
+
 TEST(RecordedRaids, BothFormsOfMembers) {
   bool hole = false;
   for (const auto& one : listings("bdev_raid_get_bdevs")) {

@@ -1,0 +1,63 @@
+// Names on a DPU are all that is left when the store is lost (C5), and what marks an object as ours (I1).
+#include "model/names.hpp"
+
+#include <gtest/gtest.h>
+
+#include "core/text.hpp"
+
+namespace vnvme::model {
+namespace {
+
+const VolumeId kId("6c84b44c-a61b-41a4-8b19-32ab643b57d9");
+const std::string kHex = "6c84b44ca61b41a48b1932ab643b57d9";
+
+TEST(Names, EachKindIsFoundAgain) {
+  const std::pair<std::string, NameKind> all[] = {{volume_name(kId, "", 63), NameKind::volume},
+                                                  {base_name(kId), NameKind::base},
+                                                  {trash_name(kId), NameKind::trash},
+                                                  {replacement_name(kId), NameKind::replacement}};
+  for (const auto& [name, kind] : all) {
+    auto own = parse_name(name);
+    ASSERT_TRUE(own) << name;
+    EXPECT_EQ(own->kind, kind) << name;
+    EXPECT_EQ(own->id, kId) << name;
+    EXPECT_EQ(own->label, "") << name;
+    EXPECT_FALSE(parse_name(name + "x")) << name;
+    EXPECT_FALSE(parse_name(name.substr(0, name.size() - 1))) << name;
+  }
+  EXPECT_EQ(sr_of_pool_name(pool_name(SrId(kId.value))), SrId(kId.value));
+}
+
+TEST(Names, WhatWeWouldNeverWriteIsNotOurs) {
+  std::string loud = kHex;
+  loud[0] = '6', loud[1] = 'C';
+  const std::string strangers[] = {
+      "vnvme." + loud, "vnvme-base." + loud, "vnvme-trash." + loud,           "vnvme-new." + loud,
+      "Vnvme." + kHex, "vnvme-" + kHex,      "vnvme-base." + kHex + ".label", "vnvme." + kHex + "/x",
+      "lvol0",         std::string()};
+  for (const auto& name : strangers) {
+    EXPECT_FALSE(parse_name(name)) << name;
+    EXPECT_FALSE(sr_of_pool_name(name)) << name;
+  }
+  EXPECT_FALSE(sr_of_pool_name("vnvme." + kHex + ".label"));
+}
+
+TEST(Names, TheLabelIsReadableAndCutAtACharacter) {
+  EXPECT_EQ(parse_name(volume_name(kId, "root/disk", 63))->label, "root_disk");
+  const std::string wide = "\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9";
+  for (std::size_t limit = 38; limit < 70; ++limit) {
+    const auto name = volume_name(kId, wide, limit);
+    EXPECT_LE(name.size(), limit);
+    EXPECT_TRUE(is_utf8(name)) << limit;
+    EXPECT_TRUE(wide.starts_with(parse_name(name)->label)) << limit;
+  }
+}
+
+TEST(Names, SerialsFitTheFieldOfAController) {
+  EXPECT_EQ(serial_of_vm(VmId(kId.value)), "vnvm" + kHex.substr(0, 16));
+  EXPECT_LE(serial_of_vm(VmId(kId.value)).size(), 20u);
+  EXPECT_LE(kDom0Serial.size(), 20u);
+}
+
+}  // namespace
+}  // namespace vnvme::model
