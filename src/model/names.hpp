@@ -9,6 +9,7 @@
 //   trash    vnvme-trash.<uuid>    destroyed, waiting to be wiped and freed
 //   new      vnvme-new.<random uuid>  replacement being prepared by a revert, whose intent names it
 #pragma once
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,5 +40,7 @@ std::optional<OwnName> parse_name(std::string_view name);
 // Controller serials: 20 ASCII bytes at most (NVMe). One function a VM, one for dom0.
 std::string serial_of_vm(const VmId&);
 inline constexpr std::string_view kDom0Serial = "vnvme-dom0";
+// For a short look at a drive; volumes count up from 1 and never get there.
+inline constexpr std::uint32_t kScratchNsid = 4095;
 
 }  // namespace vnvme::model

@@ -348,7 +348,7 @@ Task<Result<nlohmann::json>> AdminCalls::reserve(Json args, Deadline deadline) {
   if (!stored) co_return fail(std::move(stored.error()));
   auto lane = co_await (*link)->functions_lane().acquire("reserve for VM " + vm.value, deadline);
   if (!lane) co_return fail(std::move(lane.error()));
-  auto function = co_await own_function(core_, **link, record.serial, deadline);
+  auto function = co_await own_function(core_, **link, record.serial, record.function, deadline);
   if (!function) {
     if (function.error().outcome == Outcome::not_done && record.function.empty())
       (void)co_await core_.commit(Changes().erase_reservation(vm, (*link)->id()));

@@ -90,6 +90,8 @@ class Core {
   std::map<RequestId, Pending> pending;
   std::set<std::uint64_t> live_intents;  // being worked on by a call right now: not the reconciler's business
   std::multiset<VolumeId> pinned;  // hidden snapshots that a clone is being made from: not to be merged now
+  // Namespaces that were there when the store had been lost: perhaps a running guest's, so never swept.
+  std::set<std::pair<FunctionId, std::uint32_t>> inherited;
   // An exposure may be there that nobody wants (a look at a drive that went wrong): swept soon, not in a
   // while.
   bool sweep_soon = false;

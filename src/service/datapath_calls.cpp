@@ -17,13 +17,14 @@ bool same_hold(const AttachmentRecord& a, const AttachmentRecord& b) {
 
 }  // namespace
 
-Task<Result<dpu::Function>> own_function(Core& core, Link& link, std::string serial, Deadline deadline) {
+Task<Result<dpu::Function>> own_function(Core& core, Link& link, std::string serial, FunctionId preferred,
+                                         Deadline deadline) {
   if (serial == model::kDom0Serial) co_return co_await open_dom0_function(core, link, deadline);
   auto functions = co_await link.dpu().list_functions(deadline);
   if (!functions) co_return fail(std::move(functions.error()));
   for (auto& f : *functions)
     if (f.serial == serial && f.ready && !f.foreign) co_return std::move(f);
-  co_return co_await link.dpu().open_function(serial, deadline);
+  co_return co_await link.dpu().open_function(serial, deadline, preferred);
 }
 
 Task<Result<std::string>> DatapathCalls::owner_of(std::string domain, Deadline deadline) {
@@ -110,13 +111,18 @@ Task<Result<dpu::Function>> DatapathCalls::expose(smapi::Context context, Plan& 
   auto lane =
       co_await link.functions_lane().acquire("attach of volume " + plan.volume.id.value, context.deadline);
   if (!lane) co_return fail(std::move(lane.error()));
-  auto function = co_await own_function(core_, link, plan.serial, context.deadline);
+  auto function = co_await own_function(core_, link, plan.serial, plan.function, context.deadline);
   if (!function) co_return fail(std::move(function.error()));
   if (!plan.function.empty() && function->id != plan.function)
     co_return fail(Errc::conflict,
                    "function " + plan.function.value + " was reserved, but its serial is now on function " +
                        function->id.value +
                        "; shut the VM down and run `vnvme unreserve` and `vnvme reserve` for it");
+  if (plan.owner != model::kDom0 && !function->bdf.empty()) {
+    // Before the namespace is there: dom0's own driver must never see a guest's (I4).
+    auto bound = co_await core_.ports.pci.bind_pciback(function->bdf, context.deadline);
+    if (!bound) co_return fail(std::move(bound.error()));
+  }
   AttachmentRecord record;
   const AttachmentRecord* known = core_.world.attachment(plan.volume.id, plan.owner);
   if (known != nullptr) record = *known;
@@ -165,11 +171,6 @@ Task<Result<smapi::Backend>> DatapathCalls::describe(Plan& plan, dpu::Function f
     if (!path) co_return fail(std::move(path.error()));
     out.implementations.push_back(smapi::Backend::BlockDevice{*path});
     co_return out;
-  }
-  if (!function.bdf.empty()) {
-    // Before the domain runs, dom0's own driver must not see the guest's namespace (I4).
-    auto bound = co_await core_.ports.pci.bind_pciback(function.bdf, deadline);
-    if (!bound) co_return fail(std::move(bound.error()));
   }
   smapi::Strings extra{{"vnvme-vdi", plan.volume.id.value},
                        {"vnvme-function", function.id.value},

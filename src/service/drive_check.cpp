@@ -7,7 +7,7 @@ namespace vnvme::service {
 namespace {
 
 constexpr std::size_t kLook = 1u << 20;  // at the beginning and at the end: partition tables, superblocks
-constexpr std::uint32_t kScratchNsid = 4095;  // far from those of volumes
+using model::kScratchNsid;
 
 bool all_zero(const std::string& bytes) {
   return bytes.find_first_not_of('\0') == std::string::npos;

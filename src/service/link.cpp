@@ -141,6 +141,7 @@ Task<Result<void>> Link::look() {
   ready_ = true;
   changed_.notify();
   co_await reconciler.converge(std::move(guarded));
+  ++looks_;
   core_.work.notify();
   co_return Result<void>{};
 }

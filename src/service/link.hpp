@@ -28,6 +28,7 @@ class Link {
   [[nodiscard]] dpu::Dpu& dpu() { return *client_; }
   [[nodiscard]] const dpu::Dpu& dpu() const { return *client_; }
   [[nodiscard]] bool is_ready() const { return ready_; }
+  [[nodiscard]] bool first_look() const { return looks_ == 0; }
   [[nodiscard]] const dpu::Identity& identity() const { return identity_; }
 
   // Completes when the DPU was looked at after the latest connection; else `unreachable`, saying why.
@@ -70,6 +71,7 @@ class Link {
   DpuId id_;
   std::unique_ptr<dpu::Dpu> client_;
   bool ready_ = false;
+  std::size_t looks_ = 0;  // completed ones
   dpu::Identity identity_;
   std::map<PoolId, Lane> lanes_;
   Lane functions_lane_;

@@ -114,6 +114,7 @@ Task<Result<void>> Reconciler::recognise() {
 
 Reconciler::Guarded Reconciler::guard_intents() {
   Guarded out;
+  out.functions = link_.functions_lane().try_acquire("recovery of functions");
   for (const auto& [id, intent] : core_.world.intents()) {
     const SrRecord* sr = core_.world.sr(intent.sr);
     if (sr == nullptr || sr->dpu != link_.id() || core_.live_intents.contains(id)) continue;
@@ -146,34 +147,61 @@ Task<void> Reconciler::resolve_all(Guarded& guarded, Absence absence) {
 }
 
 Task<void> Reconciler::converge(Guarded guarded) {
-  co_await resolve_all(guarded, Absence::doubtful);
-  if (guarded.intents.empty()) guarded.lanes.clear();
-  auto functions = co_await restore_functions();
-  if (functions) functions = co_await restore_exposures();
+  auto functions = co_await restore_in_lane(guarded);
   if (!functions)
     core_.event("warning", "dpu " + link_.id().value,
                 "functions of DPU " + link_.id().value +
                     " could not be brought back yet: " + functions.error().describe());
+  guarded.functions.reset();
+  co_await resolve_all(guarded, Absence::doubtful);
   if (guarded.intents.empty()) co_return;
   co_await pause_for(core_.options.limbo);
   co_await resolve_all(guarded, Absence::proven);  // what fails now is the housekeeper's
 }
 
+Task<Result<void>> Reconciler::restore_in_lane(Guarded& guarded) {
+  if (!guarded.functions) {
+    auto lane = co_await link_.functions_lane().acquire("recovery of functions", Deadline::after(kStep));
+    if (!lane) co_return fail(std::move(lane.error()));
+    guarded.functions = std::move(*lane);
+  }
+  auto functions = co_await restore_functions();
+  if (!functions) co_return functions;
+  co_return co_await restore_exposures();
+}
+
 Task<Result<void>> Reconciler::restore_functions() {
-  auto lane = co_await link_.functions_lane().acquire("recovery of functions", Deadline::after(kStep));
-  if (!lane) co_return fail(std::move(lane.error()));
   std::vector<ReservationRecord> reservations;
   for (const auto& [key, r] : core_.world.reservations())
     if (r.dpu == link_.id()) reservations.push_back(r);
   auto functions = co_await link_.dpu().list_functions(Deadline::after(kStep));
   if (!functions) co_return fail(std::move(functions.error()));
   for (ReservationRecord& r : reservations) {
-    auto same = [&](const dpu::Function& f) { return f.serial == r.serial && f.ready && f.id == r.function; };
-    if (std::any_of(functions->begin(), functions->end(), same)) continue;
-    auto opened = co_await link_.dpu().open_function(r.serial, Deadline::after(kStep));
-    if (!opened) co_return fail(std::move(opened.error()));
-    if (opened->id == r.function) continue;
-    r.function = opened->id;
+    auto same = [&r](const dpu::Function& f) {
+      return f.serial == r.serial && f.ready && f.id == r.function;
+    };
+    auto there = std::find_if(functions->begin(), functions->end(), same);
+    dpu::Function function;
+    if (there != functions->end()) {
+      function = *there;
+    } else {
+      auto opened = co_await link_.dpu().open_function(r.serial, Deadline::after(kStep), r.function);
+      if (!opened) co_return fail(std::move(opened.error()));
+      function = std::move(*opened);
+    }
+    // A function that came anew has no driver yet, and must not get dom0's before a guest's namespace is on
+    // it.
+    if (!function.bdf.empty()) {
+      auto bound = co_await core_.ports.pci.bind_pciback(function.bdf, Deadline::after(kStep));
+      if (!bound)
+        core_.event("warning", "function " + function.id.value,
+                    "function " + function.id.value + " is not with pciback: " + bound.error().describe());
+    }
+    if (function.id == r.function) continue;
+    core_.event("warning", "function " + function.id.value,
+                "VM " + r.vm.value + " now has function " + function.id.value + " instead of " +
+                    r.function.value + ", which the DPU no longer offers; a running guest must be restarted");
+    r.function = function.id;
     auto stored = co_await core_.commit(Changes().put(r));
     if (!stored) co_return stored;
   }
@@ -198,6 +226,8 @@ Task<Result<void>> Reconciler::close_strangers() {
   auto functions = co_await link_.dpu().list_functions(Deadline::after(kStep));
   if (!functions) co_return fail(std::move(functions.error()));
   for (const auto& f : *functions) {
+    auto inherited = core_.inherited.lower_bound({f.id, 0});
+    if (inherited != core_.inherited.end() && inherited->first == f.id) continue;
     if (f.foreign || f.serial.empty() || serials.contains(f.serial) || f.serial.rfind("vnvm", 0) != 0)
       continue;
     auto closed = co_await link_.dpu().close_function(f.id, Deadline::after(kStep));
@@ -218,7 +248,7 @@ Task<Result<void>> Reconciler::drop_strangers(const std::vector<dpu::Exposure>& 
       wanted = wanted ||
                (v != nullptr && v->dpu_id.value == e.target && a.function == e.function && a.nsid == e.nsid);
     }
-    if (wanted) continue;
+    if (wanted || core_.inherited.contains({e.function, e.nsid})) continue;
     auto gone = co_await link_.dpu().unexpose(e.function, e.nsid, Deadline::after(kStep));
     if (!gone) co_return gone;
     core_.event("info", "function " + e.function.value,
@@ -229,8 +259,6 @@ Task<Result<void>> Reconciler::drop_strangers(const std::vector<dpu::Exposure>& 
 }
 
 Task<Result<void>> Reconciler::restore_exposures() {
-  auto lane = co_await link_.functions_lane().acquire("recovery of exposures", Deadline::after(kStep));
-  if (!lane) co_return fail(std::move(lane.error()));
   // After a reboot of the host every binding of it is void (C6): guests are gone, and dom0's devices with
   // them.
   std::vector<Change> voided;
@@ -249,6 +277,12 @@ Task<Result<void>> Reconciler::restore_exposures() {
   }
   auto exposures = co_await link_.dpu().list_exposures(Deadline::after(kStep));
   if (!exposures) co_return fail(std::move(exposures.error()));
+  // Without its records the store cannot tell a running guest's namespace from a leftover: what is there when
+  // a lost store begins anew stays, until somebody takes it away by hand or the host reboots.
+  bool blind = core_.fresh_store && link_.first_look();
+  for (const auto& [id, sr] : core_.world.srs()) blind = blind || (sr.adopted && sr.dpu == link_.id());
+  for (const auto& e : *exposures)
+    if (blind && !e.foreign && e.nsid != model::kScratchNsid) core_.inherited.insert({e.function, e.nsid});
   auto dropped = co_await drop_strangers(*exposures);
   if (dropped) dropped = co_await close_strangers();
   if (!dropped) co_return dropped;

@@ -17,6 +17,7 @@ class Reconciler {
   struct Guarded {
     std::vector<std::pair<IntentRecord, Lane::Hold>> intents;
     std::map<PoolId, Lane::Hold> lanes;
+    std::optional<Lane::Hold> functions;  // nobody may take a function before its holders have theirs back
   };
 
   Reconciler(Core& core, Link& link) : core_(core), link_(link) {}
@@ -38,6 +39,8 @@ class Reconciler {
   Task<void> resolve_all(Guarded& guarded, Absence absence);
   void inventory(const SrRecord& sr, const PoolView& view, std::vector<Change>& changes);
   void adopt(const SrRecord& sr, const PoolView& view, std::vector<Change>& changes);
+  // Both with the function lane in hand.
+  Task<Result<void>> restore_in_lane(Guarded& guarded);
   Task<Result<void>> restore_functions();
   Task<Result<void>> close_strangers();
   Task<Result<void>> restore_exposures();

@@ -286,10 +286,15 @@ Task<Result<std::vector<dpu::Function>>> FakeDpu::list_functions(Deadline) {
     return Result<std::vector<dpu::Function>>(out);
   });
 }
-Task<Result<dpu::Function>> FakeDpu::open_function(std::string serial, Deadline) {
-  return step("open_function", [&c = card_, serial]() -> Result<dpu::Function> {
+Task<Result<dpu::Function>> FakeDpu::open_function(std::string serial, Deadline, FunctionId preferred) {
+  return step("open_function", [&c = card_, serial, preferred]() -> Result<dpu::Function> {
     for (auto& [id, f] : c.functions)
       if (f.serial == serial) return f.ready = true, f;
+    if (auto it = c.functions.find(preferred.value); it != c.functions.end() && it->second.serial.empty()) {
+      it->second.ready = true;
+      it->second.serial = serial;
+      return it->second;
+    }
     for (auto& [id, f] : c.functions) {
       if (f.ready || f.foreign || !f.serial.empty()) continue;
       f.ready = true;

@@ -145,7 +145,8 @@ std::vector<Exposure> snap_exposures_of(const SnapState& state) {
   return all;
 }
 
-Plan plan_snap_open(const SnapState& state, const std::string& serial, bool can_create) {
+Plan plan_snap_open(const SnapState& state, const std::string& serial, bool can_create,
+                    const FunctionId& preferred) {
   auto nqn = spdk::nqn_of_serial(serial);
   if (!nqn) return Plan::refuse(nqn.error().code, nqn.error().text);
   const auto* s = find_subsystem(state, *nqn);
@@ -154,6 +155,9 @@ Plan plan_snap_open(const SnapState& state, const std::string& serial, bool can_
                      .params = {{"nqn", *nqn}, {"sn", serial}, {"mn", "vnvme"}},
                      .object = *nqn});
   if (s->controllers.empty()) {
+    // The one that had it before, also a hot-plugged one that the host still sees.
+    if (const auto* f = find_function(state, preferred); f != nullptr && idle(state, *f))
+      return create_controller(*f, *nqn);
     if (const auto* f = pick_idle(state)) return create_controller(*f, *nqn);
     if (!can_create) return Plan::refuse(Errc::no_space, "the DPU has no idle function, and cannot make one");
     return Plan::go({.method = "nvme_function_create", .object = serial});

@@ -157,6 +157,18 @@ TEST(SnapOpen, TakesTheIdleVfThenResumes) {
   EXPECT_TRUE(snap::functions_of(state)[2].ready);
 }
 
+TEST(SnapOpen, TakesTheFunctionThatHadItBefore) {
+  auto state = card();
+  state.functions.push_back({"H1", "0000:27:00.0", "", 120, true, false});
+  state.subsystems.push_back({kNqn, "VM1", {}, {}});
+  auto plan = snap::plan_snap_open(state, "VM1", true, FunctionId("H1"));
+  ASSERT_EQ(word(plan), "nvme_controller_create") << "a guest may still hold that PCI device";
+  EXPECT_NE(plan.step->params.dump().find("27:00.0"), std::string::npos) << plan.step->params.dump();
+  plan = snap::plan_snap_open(state, "VM1", true, FunctionId("gone"));
+  ASSERT_EQ(word(plan), "nvme_controller_create");
+  EXPECT_EQ(plan.step->params["pci_bdf"], "26:0c.1") << "another one when that is gone";
+}
+
 TEST(SnapOpen, HotPlugsWhenNoVfIsIdle) {
   auto state = card();
   state.functions.pop_back();
