@@ -1,5 +1,7 @@
 #include "rpc/scan.hpp"
 
+#include <algorithm>
+
 namespace vnvme::rpc {
 namespace {
 
@@ -23,6 +25,8 @@ std::size_t value_end(std::string_view text, std::size_t at, const ScanLimits& l
   if (first == '{' || first == '[' || first == '"') {
     Brackets brackets(limits);
     for (auto i = at; i < text.size(); ++i) {
+      i += brackets.skip_plain(text.substr(i));
+      if (i == text.size()) break;
       auto step = brackets.step(text[i]);
       if (step == Brackets::Step::bad) return std::string_view::npos;
       if (step == Brackets::Step::end) return i + 1;
@@ -48,6 +52,17 @@ Result<std::size_t> separator(std::string_view text, std::size_t at, char closin
 Brackets::Step Brackets::refuse(const char* why) {
   why_ = why;
   return Step::bad;
+}
+
+std::size_t Brackets::skip_plain(std::string_view text) {
+  if (!in_string_ || escaped_) return 0;
+  // Never beyond the limit: the byte that breaks it is step()'s to refuse.
+  auto room = limits_->string_bytes + 1 - string_length_;
+  auto most = std::min(text.size(), room);
+  std::size_t n = 0;
+  while (n < most && text[n] != '"' && text[n] != '\\' && static_cast<unsigned char>(text[n]) >= 0x20) ++n;
+  string_length_ += n;
+  return n;
 }
 
 Brackets::Step Brackets::string_byte(unsigned char c) {
@@ -122,8 +137,14 @@ Result<std::optional<std::string>> FrameScanner::next() {
     broken_ = true;
     return fail(Errc::protocol, "not JSON-RPC: " + why);
   };
+  auto too_long = [&violation, this] {
+    return violation("an answer of more than " + std::to_string(limits_.frame_bytes) + " bytes");
+  };
   if (broken_) return fail(Errc::protocol, "the stream is broken already");
   while (scanned_ < buffer_.size()) {
+    scanned_ += brackets_.skip_plain(std::string_view(buffer_).substr(scanned_));
+    if (scanned_ - begin_ > limits_.frame_bytes) return too_long();
+    if (scanned_ == buffer_.size()) break;
     char c = buffer_[scanned_];
     if (brackets_.depth() == 0) {
       // between frames
@@ -137,8 +158,7 @@ Result<std::optional<std::string>> FrameScanner::next() {
     auto step = brackets_.step(c);
     if (step == Brackets::Step::bad) return violation(brackets_.why());
     if (step == Brackets::Step::end) return take(scanned_);
-    if (scanned_ - begin_ > limits_.frame_bytes)
-      return violation("an answer of more than " + std::to_string(limits_.frame_bytes) + " bytes");
+    if (scanned_ - begin_ > limits_.frame_bytes) return too_long();
   }
   // Frames taken out of the middle leave their bytes behind; drop them once nothing whole is left.
   if (begin_ > 0) {

@@ -34,8 +34,8 @@ Result<Pool> decode_lvstore(std::string_view text) {
               Bytes{*free * *cluster}, Bytes{*cluster}};
 }
 
-// The values of one record of bdev_lvol_get_lvols, as they are written. There are ten thousand of them in
-// each SR.ls, so they are cut out of the text and not built into a tree first.
+// The values of one record of bdev_lvol_get_lvols, as they are written. There may be ten thousand of them in
+// one list, so they are cut out of the text and not built into a tree first.
 struct LvolText {
   std::string_view uuid, name, store, thin, snapshot, clusters;
 };

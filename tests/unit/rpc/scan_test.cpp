@@ -99,6 +99,37 @@ TEST(FrameScanner, ThirtyTwoMebibytesMinusABitAreFine) {
   EXPECT_EQ((*frame)->size(), text.size());
 }
 
+// The plain inside of strings is skipped at once: where a packet ends must make no difference to that.
+TEST(FrameScanner, PiecesMakeNoDifference) {
+  const ScanLimits limits{.frame_bytes = 64, .string_bytes = 10, .depth = 4};
+  auto outcome = [&limits](const std::string& text, std::size_t piece) {
+    FrameScanner scanner(limits);
+    std::string seen;
+    for (std::size_t at = 0; at < text.size(); at += piece) {
+      scanner.feed(text.substr(at, piece));
+      for (auto frame = scanner.next(); true; frame = scanner.next()) {
+        if (!frame) return seen + "violation";
+        if (!*frame) break;
+        seen += **frame + "|";
+      }
+    }
+    return seen;
+  };
+  const std::string ten(10, 'x'), eleven(11, 'x');
+  auto string = [](const std::string& inner) { return "{\"a\":\"" + inner + "\"}"; };
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {string(ten), string(ten) + "|"},
+      {string(eleven), "violation"},
+      {string("x\\\"y\\\\"), string("x\\\"y\\\\") + "|"},
+      {string("x\ny"), "violation"},
+      {string("\xC3\xA9") + "{}", string("\xC3\xA9") + "|{}|"},
+      {"{\"a\":[\"" + ten + "\",\"" + ten + "\",\"" + ten + "\",\"" + ten + "\",\"" + ten + "\"]}",
+       "violation"}};
+  for (const auto& [text, expected] : cases)
+    for (std::size_t piece = 1; piece <= text.size(); ++piece)
+      EXPECT_EQ(outcome(text, piece), expected) << text << " in pieces of " << piece;
+}
+
 TEST(FrameScanner, DepthSixtyFourIsTheLast) {
   auto nested = [](std::size_t depth) {
     return "{\"a\":" + std::string(depth - 1, '[') + std::string(depth - 1, ']') + "}";
