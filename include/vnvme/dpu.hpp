@@ -191,8 +191,9 @@ class Dpu {
   // Functions and exposures.
   virtual Task<Result<std::vector<Function>>> list_functions(Deadline) = 0;
   // Makes a function of ours with that serial (at most 20 ASCII bytes): an idle VF gets a controller, or a
-  // function is hot-plugged. Idempotent by serial: an existing one is completed and returned.
-  virtual Task<Result<Function>> open_function(std::string serial, Deadline) = 0;
+  // function is hot-plugged. Idempotent by serial: an existing one is completed and returned. `before` is the
+  // function that had this serial the last time: taken again when it is idle, because a running guest has it.
+  virtual Task<Result<Function>> open_function(std::string serial, Deadline, FunctionId before = {}) = 0;
   // The mirror image; refuses (in_use) while it has namespaces. Absent: success.
   virtual Task<Result<void>> close_function(FunctionId, Deadline) = 0;
   virtual Task<Result<std::vector<Exposure>>> list_exposures(Deadline) = 0;

@@ -112,10 +112,14 @@ nlohmann::json AdminCalls::srs() {
 
 nlohmann::json AdminCalls::busy() {
   Json busy = Json::array();
-  for (const auto& [what, holder] : core_.guards.holders())
+  auto add = [&busy](const std::string& object, const Lane::Busy& holder) {
     busy.push_back({{"what", holder.what},
-                    {"object", what},
+                    {"object", object},
                     {"since_ms", duration_cast<milliseconds>(MonoClock::now() - holder.since).count()}});
+  };
+  for (const auto& [object, holder] : core_.guards.holders()) add(object, holder);
+  for (const auto& [dpu, link] : core_.links())
+    for (const auto& [object, holder] : link->lane_holders()) add(object, holder);
   return busy;
 }
 
@@ -348,7 +352,7 @@ Task<Result<nlohmann::json>> AdminCalls::reserve(Json args, Deadline deadline) {
   if (!stored) co_return fail(std::move(stored.error()));
   auto lane = co_await (*link)->functions_lane().acquire("reserve for VM " + vm.value, deadline);
   if (!lane) co_return fail(std::move(lane.error()));
-  auto function = co_await own_function(core_, **link, record.serial, deadline);
+  auto function = co_await own_function(core_, **link, record.serial, record.function, deadline);
   if (!function) {
     if (function.error().outcome == Outcome::not_done && record.function.empty())
       (void)co_await core_.commit(Changes().erase_reservation(vm, (*link)->id()));

@@ -17,13 +17,14 @@ bool same_hold(const AttachmentRecord& a, const AttachmentRecord& b) {
 
 }  // namespace
 
-Task<Result<dpu::Function>> own_function(Core& core, Link& link, std::string serial, Deadline deadline) {
+Task<Result<dpu::Function>> own_function(Core& core, Link& link, std::string serial, FunctionId before,
+                                         Deadline deadline) {
   if (serial == model::kDom0Serial) co_return co_await open_dom0_function(core, link, deadline);
   auto functions = co_await link.dpu().list_functions(deadline);
   if (!functions) co_return fail(std::move(functions.error()));
   for (auto& f : *functions)
     if (f.serial == serial && f.ready && !f.foreign) co_return std::move(f);
-  co_return co_await link.dpu().open_function(serial, deadline);
+  co_return co_await link.dpu().open_function(serial, deadline, before);
 }
 
 Task<Result<std::string>> DatapathCalls::owner_of(std::string domain, Deadline deadline) {
@@ -110,7 +111,7 @@ Task<Result<dpu::Function>> DatapathCalls::expose(smapi::Context context, Plan& 
   auto lane =
       co_await link.functions_lane().acquire("attach of volume " + plan.volume.id.value, context.deadline);
   if (!lane) co_return fail(std::move(lane.error()));
-  auto function = co_await own_function(core_, link, plan.serial, context.deadline);
+  auto function = co_await own_function(core_, link, plan.serial, plan.function, context.deadline);
   if (!function) co_return fail(std::move(function.error()));
   if (!plan.function.empty() && function->id != plan.function)
     co_return fail(Errc::conflict,

@@ -37,6 +37,7 @@ class DatapathCalls {
 
 // The function with that serial as it is now, ready and ours; opened when it is not there. Function lane
 // held.
-Task<Result<dpu::Function>> own_function(Core& core, Link& link, std::string serial, Deadline deadline);
+Task<Result<dpu::Function>> own_function(Core& core, Link& link, std::string serial, FunctionId before,
+                                         Deadline deadline);
 
 }  // namespace vnvme::service

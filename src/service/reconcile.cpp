@@ -127,6 +127,7 @@ Reconciler::Guarded Reconciler::guard_intents() {
     auto lane = link_.lane(sr->pool).try_acquire("recovery after a restart");
     if (lane) out.lanes.emplace(sr->pool, std::move(*lane));
   }
+  out.functions = link_.functions_lane().try_acquire("recovery of functions");
   return out;
 }
 
@@ -146,9 +147,9 @@ Task<void> Reconciler::resolve_all(Guarded& guarded, Absence absence) {
 }
 
 Task<void> Reconciler::converge(Guarded guarded) {
+  auto functions = co_await restore_functions(std::move(guarded.functions));
   co_await resolve_all(guarded, Absence::doubtful);
   if (guarded.intents.empty()) guarded.lanes.clear();
-  auto functions = co_await restore_functions();
   if (functions) functions = co_await restore_exposures();
   if (!functions)
     core_.event("warning", "dpu " + link_.id().value,
@@ -159,9 +160,12 @@ Task<void> Reconciler::converge(Guarded guarded) {
   co_await resolve_all(guarded, Absence::proven);  // what fails now is the housekeeper's
 }
 
-Task<Result<void>> Reconciler::restore_functions() {
-  auto lane = co_await link_.functions_lane().acquire("recovery of functions", Deadline::after(kStep));
-  if (!lane) co_return fail(std::move(lane.error()));
+Task<Result<void>> Reconciler::restore_functions(std::optional<Lane::Hold> lane) {
+  if (!lane) {
+    auto waited = co_await link_.functions_lane().acquire("recovery of functions", Deadline::after(kStep));
+    if (!waited) co_return fail(std::move(waited.error()));
+    lane = std::move(*waited);
+  }
   std::vector<ReservationRecord> reservations;
   for (const auto& [key, r] : core_.world.reservations())
     if (r.dpu == link_.id()) reservations.push_back(r);
@@ -170,7 +174,7 @@ Task<Result<void>> Reconciler::restore_functions() {
   for (ReservationRecord& r : reservations) {
     auto same = [&](const dpu::Function& f) { return f.serial == r.serial && f.ready && f.id == r.function; };
     if (std::any_of(functions->begin(), functions->end(), same)) continue;
-    auto opened = co_await link_.dpu().open_function(r.serial, Deadline::after(kStep));
+    auto opened = co_await link_.dpu().open_function(r.serial, Deadline::after(kStep), r.function);
     if (!opened) co_return fail(std::move(opened.error()));
     if (opened->id == r.function) continue;
     r.function = opened->id;
@@ -228,6 +232,18 @@ Task<Result<void>> Reconciler::drop_strangers(const std::vector<dpu::Exposure>& 
   co_return Result<void>{};
 }
 
+// A namespace is put only on the function that is its owner's (I4): the DPU may have come back without it.
+Task<Result<bool>> Reconciler::still_own(AttachmentRecord attachment) {
+  if (auto vm = model::vm_of_owner(attachment.owner)) {
+    const ReservationRecord* r = core_.world.reservation(*vm, attachment.dpu);
+    co_return r != nullptr && r->function == attachment.function;
+  }
+  auto opened = co_await link_.dpu().open_function(std::string(model::kDom0Serial), Deadline::after(kStep),
+                                                   attachment.function);
+  if (!opened) co_return fail(std::move(opened.error()));
+  co_return opened->id == attachment.function;
+}
+
 Task<Result<void>> Reconciler::restore_exposures() {
   auto lane = co_await link_.functions_lane().acquire("recovery of exposures", Deadline::after(kStep));
   if (!lane) co_return fail(std::move(lane.error()));
@@ -256,10 +272,14 @@ Task<Result<void>> Reconciler::restore_exposures() {
     const VolumeRecord* known = core_.world.volume(a.volume);
     if (known == nullptr || a.state == AttachState::releasing) continue;
     const DpuVolumeId lvol = known->dpu_id;  // the record may be replaced while we wait
-    if (a.owner == model::kDom0) {
-      auto opened =
-          co_await link_.dpu().open_function(std::string(model::kDom0Serial), Deadline::after(kStep));
-      if (!opened) co_return fail(std::move(opened.error()));
+    auto own = co_await still_own(a);
+    if (!own) co_return fail(std::move(own.error()));
+    if (!*own) {
+      core_.event("error", "volume " + a.volume.value,
+                  "function " + a.function.value + " is not that of " + model::describe_owner(a) +
+                      " any more: volume " + a.volume.value +
+                      " is not exposed again. Shut it down and start it");
+      continue;
     }
     dpu::Expose order{a.function, a.nsid, lvol.value, a.volume.value};
     auto exposed = co_await link_.dpu().expose(order, Deadline::after(kStep));

@@ -2,6 +2,7 @@
 // and host) and brings them together, before anybody may change anything. It
 // never deletes what it does not know (I1); it may be killed at any point (C4).
 #pragma once
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,8 @@ class Reconciler {
   struct Guarded {
     std::vector<std::pair<IntentRecord, Lane::Hold>> intents;
     std::map<PoolId, Lane::Hold> lanes;
+    // Nobody may take an idle function before those that guests have are theirs again.
+    std::optional<Lane::Hold> functions;
   };
 
   Reconciler(Core& core, Link& link) : core_(core), link_(link) {}
@@ -38,9 +41,10 @@ class Reconciler {
   Task<void> resolve_all(Guarded& guarded, Absence absence);
   void inventory(const SrRecord& sr, const PoolView& view, std::vector<Change>& changes);
   void adopt(const SrRecord& sr, const PoolView& view, std::vector<Change>& changes);
-  Task<Result<void>> restore_functions();
+  Task<Result<void>> restore_functions(std::optional<Lane::Hold> lane);
   Task<Result<void>> close_strangers();
   Task<Result<void>> restore_exposures();
+  Task<Result<bool>> still_own(AttachmentRecord attachment);
   Task<Result<void>> drop_strangers(const std::vector<dpu::Exposure>& exposures);
 
   Core& core_;

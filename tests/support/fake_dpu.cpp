@@ -286,15 +286,20 @@ Task<Result<std::vector<dpu::Function>>> FakeDpu::list_functions(Deadline) {
     return Result<std::vector<dpu::Function>>(out);
   });
 }
-Task<Result<dpu::Function>> FakeDpu::open_function(std::string serial, Deadline) {
-  return step("open_function", [&c = card_, serial]() -> Result<dpu::Function> {
+Task<Result<dpu::Function>> FakeDpu::open_function(std::string serial, Deadline, FunctionId before) {
+  return step("open_function", [&c = card_, serial, before]() -> Result<dpu::Function> {
     for (auto& [id, f] : c.functions)
       if (f.serial == serial) return f.ready = true, f;
-    for (auto& [id, f] : c.functions) {
-      if (f.ready || f.foreign || !f.serial.empty()) continue;
-      f.ready = true;
-      f.serial = serial;
-      return f;
+    auto idle = [](const auto& entry) {
+      return !entry.second.ready && !entry.second.foreign && entry.second.serial.empty();
+    };
+    auto found = c.functions.find(before.value);
+    if (found == c.functions.end() || !idle(*found))
+      found = std::find_if(c.functions.begin(), c.functions.end(), idle);
+    if (found != c.functions.end()) {
+      found->second.ready = true;
+      found->second.serial = serial;
+      return found->second;
     }
     if (c.functions.size() >= c.most_functions) return fail(Errc::not_permitted, "no function is free");
     std::string n = std::to_string(c.functions.size());

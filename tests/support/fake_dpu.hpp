@@ -81,7 +81,7 @@ class FakeDpu : public dpu::Dpu {
   Task<Result<void>> set_qos(DpuVolumeId, std::uint64_t, std::uint64_t, Deadline) override;
   Task<Result<dpu::IoStat>> io_stat(DpuVolumeId, Deadline) override;
   Task<Result<std::vector<dpu::Function>>> list_functions(Deadline) override;
-  Task<Result<dpu::Function>> open_function(std::string, Deadline) override;
+  Task<Result<dpu::Function>> open_function(std::string, Deadline, FunctionId before = {}) override;
   Task<Result<void>> close_function(FunctionId, Deadline) override;
   Task<Result<std::vector<dpu::Exposure>>> list_exposures(Deadline) override;
   Task<Result<void>> expose(dpu::Expose, Deadline) override;

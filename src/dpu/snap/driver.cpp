@@ -18,9 +18,11 @@ class SnapFunctions final : public spdk::FunctionDriver {
     co_return functions_of(*state);
   }
 
-  Task<Result<Function>> open(std::string serial, Keep lane, Deadline deadline) override {
+  Task<Result<Function>> open(std::string serial, FunctionId before, Keep lane, Deadline deadline) override {
     bool can_create = target_.dialect().has("nvme_function_create");
-    PlanFn plan = [serial, can_create](const SnapState& s) { return plan_snap_open(s, serial, can_create); };
+    PlanFn plan = [serial, can_create, before](const SnapState& s) {
+      return plan_snap_open(s, serial, can_create, before);
+    };
     auto state = co_await run(std::move(plan), std::move(lane), deadline);
     if (!state) co_return fail(std::move(state.error()));
     for (auto& f : functions_of(*state))

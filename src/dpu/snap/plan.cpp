@@ -49,7 +49,8 @@ bool idle(const SnapState& state, const SnapFunction& f) {
   return f.controller.empty() && !controller_on(state, f);
 }
 
-const SnapFunction* pick_idle(const SnapState& state) {
+const SnapFunction* pick_idle(const SnapState& state, const FunctionId& before) {
+  if (const auto* f = find_function(state, before); f != nullptr && idle(state, *f)) return f;
   for (const auto& f : state.functions)
     if (f.virtual_function && idle(state, f)) return &f;
   for (const auto& f : state.functions)
@@ -145,7 +146,8 @@ std::vector<Exposure> snap_exposures_of(const SnapState& state) {
   return all;
 }
 
-Plan plan_snap_open(const SnapState& state, const std::string& serial, bool can_create) {
+Plan plan_snap_open(const SnapState& state, const std::string& serial, bool can_create,
+                    const FunctionId& before) {
   auto nqn = spdk::nqn_of_serial(serial);
   if (!nqn) return Plan::refuse(nqn.error().code, nqn.error().text);
   const auto* s = find_subsystem(state, *nqn);
@@ -154,7 +156,7 @@ Plan plan_snap_open(const SnapState& state, const std::string& serial, bool can_
                      .params = {{"nqn", *nqn}, {"sn", serial}, {"mn", "vnvme"}},
                      .object = *nqn});
   if (s->controllers.empty()) {
-    if (const auto* f = pick_idle(state)) return create_controller(*f, *nqn);
+    if (const auto* f = pick_idle(state, before)) return create_controller(*f, *nqn);
     if (!can_create) return Plan::refuse(Errc::no_space, "the DPU has no idle function, and cannot make one");
     return Plan::go({.method = "nvme_function_create", .object = serial});
   }

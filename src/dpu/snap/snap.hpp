@@ -53,8 +53,10 @@ std::vector<Exposure> snap_exposures_of(const SnapState& state);
 
 // The next step towards a goal; pure, see spdk/functions.hpp. VFs come first: a hot-plugged function is made
 // only when no idle VF is left, and an idle hot-plugged one that the host does not see yet is taken before
-// another one is made (it is what a crash between two steps leaves behind).
-Plan plan_snap_open(const SnapState& state, const std::string& serial, bool can_create);
+// another one is made (it is what a crash between two steps leaves behind). `before`, when it is idle, comes
+// before all others.
+Plan plan_snap_open(const SnapState& state, const std::string& serial, bool can_create,
+                    const FunctionId& before = {});
 // `nqn` is remembered from the first round: with its controller a function loses the way to its subsystem.
 Plan plan_snap_close(const SnapState& state, const FunctionId& id, std::string& nqn);
 Plan plan_snap_expose(const SnapState& state, const Expose& want);

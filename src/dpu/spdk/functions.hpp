@@ -32,7 +32,7 @@ class FunctionDriver {
  public:
   virtual ~FunctionDriver() = default;
   virtual Task<Result<std::vector<Function>>> functions(Deadline) = 0;
-  virtual Task<Result<Function>> open(std::string serial, Keep lane, Deadline) = 0;
+  virtual Task<Result<Function>> open(std::string serial, FunctionId before, Keep lane, Deadline) = 0;
   virtual Task<Result<void>> close(FunctionId, Keep lane, Deadline) = 0;
   virtual Task<Result<std::vector<Exposure>>> exposures(Deadline) = 0;
   virtual Task<Result<void>> expose(Expose, Keep lane, Deadline) = 0;

@@ -226,7 +226,7 @@ class NvmfFunctions final : public FunctionDriver {
     co_return all;
   }
 
-  Task<Result<Function>> open(std::string serial, Keep lane, Deadline deadline) override {
+  Task<Result<Function>> open(std::string serial, FunctionId, Keep lane, Deadline deadline) override {
     if (listener_) {
       auto transport = co_await ensure_transport(lane, deadline);
       if (!transport) co_return fail(std::move(transport.error()));

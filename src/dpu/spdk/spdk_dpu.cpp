@@ -163,14 +163,14 @@ Task<Result<std::vector<Function>>> SpdkDpu::list_functions(Deadline deadline) {
   co_return co_await (*functions)->functions(deadline);
 }
 
-Task<Result<Function>> SpdkDpu::open_function(std::string serial, Deadline deadline) {
+Task<Result<Function>> SpdkDpu::open_function(std::string serial, Deadline deadline, FunctionId before) {
   auto functions = driver();
   if (!functions) co_return fail(std::move(functions.error()));
   auto nqn = nqn_of_serial(serial);
   if (!nqn) co_return fail(std::move(nqn.error()));
   auto lane = co_await target_.lane(kFunctionLane, "opening function " + serial, deadline);
   if (!lane) co_return fail(std::move(lane.error()));
-  co_return co_await (*functions)->open(std::move(serial), std::move(*lane), deadline);
+  co_return co_await (*functions)->open(std::move(serial), std::move(before), std::move(*lane), deadline);
 }
 
 Task<Result<void>> SpdkDpu::close_function(FunctionId id, Deadline deadline) {

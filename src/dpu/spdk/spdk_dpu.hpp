@@ -59,7 +59,7 @@ class SpdkDpu final : public Dpu {
   Task<Result<IoStat>> io_stat(DpuVolumeId, Deadline) override;
 
   Task<Result<std::vector<Function>>> list_functions(Deadline) override;
-  Task<Result<Function>> open_function(std::string serial, Deadline) override;
+  Task<Result<Function>> open_function(std::string serial, Deadline, FunctionId before = {}) override;
   Task<Result<void>> close_function(FunctionId, Deadline) override;
   Task<Result<std::vector<Exposure>>> list_exposures(Deadline) override;
   Task<Result<void>> expose(Expose, Deadline) override;

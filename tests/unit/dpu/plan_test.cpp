@@ -157,6 +157,18 @@ TEST(SnapOpen, TakesTheIdleVfThenResumes) {
   EXPECT_TRUE(snap::functions_of(state)[2].ready);
 }
 
+TEST(SnapOpen, TakesTheFunctionThatTheGuestHasBeforeAnyOther) {
+  auto state = card();
+  state.functions.push_back({"VF9", "0000:26:0d.1", "", 121, false, true});
+  state.subsystems.push_back({kNqn, "VM1", {}, {}});
+  auto plan = snap::plan_snap_open(state, "VM1", true, FunctionId("VF9"));
+  ASSERT_EQ(word(plan), "nvme_controller_create");
+  EXPECT_EQ(plan.step->params["pci_bdf"], "26:0d.1");
+  plan = snap::plan_snap_open(state, "VM1", true, FunctionId("gone"));
+  ASSERT_EQ(word(plan), "nvme_controller_create");
+  EXPECT_EQ(plan.step->params["pci_bdf"], "26:0c.1") << "another one, and the caller sees which";
+}
+
 TEST(SnapOpen, HotPlugsWhenNoVfIsIdle) {
   auto state = card();
   state.functions.pop_back();
