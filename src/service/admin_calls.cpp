@@ -112,10 +112,14 @@ nlohmann::json AdminCalls::srs() {
 
 nlohmann::json AdminCalls::busy() {
   Json busy = Json::array();
-  for (const auto& [what, holder] : core_.guards.holders())
+  auto add = [&busy](const std::string& object, const Lane::Busy& holder) {
     busy.push_back({{"what", holder.what},
-                    {"object", what},
+                    {"object", object},
                     {"since_ms", duration_cast<milliseconds>(MonoClock::now() - holder.since).count()}});
+  };
+  for (const auto& [object, holder] : core_.guards.holders()) add(object, holder);
+  for (const auto& [dpu, link] : core_.links())
+    for (const auto& [object, holder] : link->lane_holders()) add(object, holder);
   return busy;
 }
 

@@ -42,6 +42,14 @@ Lane& Link::lane(const PoolId& pool) {
   return lanes_.try_emplace(pool, "the lane of pool " + pool.value).first->second;
 }
 
+std::map<std::string, Lane::Busy> Link::lane_holders() const {
+  std::map<std::string, Lane::Busy> out;
+  for (const auto& [pool, lane] : lanes_)
+    if (auto busy = lane.holder()) out.emplace("pool " + pool.value, *busy);
+  if (auto busy = functions_lane_.holder()) out.emplace("functions of " + id_.value, *busy);
+  return out;
+}
+
 PoolView* Link::view(const PoolId& pool) {
   auto it = views_.find(pool);
   return it == views_.end() ? nullptr : &it->second;

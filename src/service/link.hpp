@@ -37,6 +37,9 @@ class Link {
   Lane& lane(const PoolId& pool);
   Lane& functions_lane() { return functions_lane_; }
 
+  // The lanes in use right now, by name.
+  [[nodiscard]] std::map<std::string, Lane::Busy> lane_holders() const;
+
   // What was observed of that pool; nothing when the DPU does not have it.
   PoolView* view(const PoolId& pool);
   [[nodiscard]] const PoolView* view(const PoolId& pool) const;

@@ -258,6 +258,18 @@ Task<Result<void>> Reconciler::drop_strangers(const std::vector<dpu::Exposure>& 
   co_return Result<void>{};
 }
 
+// A namespace is put only on the function that is its owner's (I4): the DPU may have come back without it.
+Task<Result<bool>> Reconciler::still_own(AttachmentRecord attachment) {
+  if (auto vm = model::vm_of_owner(attachment.owner)) {
+    const ReservationRecord* r = core_.world.reservation(*vm, attachment.dpu);
+    co_return r != nullptr && r->function == attachment.function;
+  }
+  auto opened = co_await link_.dpu().open_function(std::string(model::kDom0Serial), Deadline::after(kStep),
+                                                   attachment.function);
+  if (!opened) co_return fail(std::move(opened.error()));
+  co_return opened->id == attachment.function;
+}
+
 Task<Result<void>> Reconciler::restore_exposures() {
   // After a reboot of the host every binding of it is void (C6): guests are gone, and dom0's devices with
   // them.
@@ -290,10 +302,14 @@ Task<Result<void>> Reconciler::restore_exposures() {
     const VolumeRecord* known = core_.world.volume(a.volume);
     if (known == nullptr || a.state == AttachState::releasing) continue;
     const DpuVolumeId lvol = known->dpu_id;  // the record may be replaced while we wait
-    if (a.owner == model::kDom0) {
-      auto opened =
-          co_await link_.dpu().open_function(std::string(model::kDom0Serial), Deadline::after(kStep));
-      if (!opened) co_return fail(std::move(opened.error()));
+    auto own = co_await still_own(a);
+    if (!own) co_return fail(std::move(own.error()));
+    if (!*own) {
+      core_.event("error", "volume " + a.volume.value,
+                  "function " + a.function.value + " is not that of " + model::describe_owner(a) +
+                      " any more: volume " + a.volume.value +
+                      " is not exposed again. Shut it down and start it");
+      continue;
     }
     dpu::Expose order{a.function, a.nsid, lvol.value, a.volume.value};
     auto exposed = co_await link_.dpu().expose(order, Deadline::after(kStep));

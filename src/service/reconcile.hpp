@@ -44,6 +44,7 @@ class Reconciler {
   Task<Result<void>> restore_functions();
   Task<Result<void>> close_strangers();
   Task<Result<void>> restore_exposures();
+  Task<Result<bool>> still_own(AttachmentRecord attachment);
   Task<Result<void>> drop_strangers(const std::vector<dpu::Exposure>& exposures);
 
   Core& core_;
