@@ -29,7 +29,7 @@ class OneMethod(threading.Thread):
 
     def __init__(self, rpc):
         super().__init__(name=rpc)
-        self.rpc, self.problems, self.cases = rpc, [], 0
+        self.rpc, self.problems, self.cases, self.seconds = rpc, [], 0, {}
 
     def run(self):
         try:
@@ -42,6 +42,7 @@ class OneMethod(threading.Thread):
             self.problems.append(f"{type(e).__name__}: {e}")
 
     def one(self, s, sr, fault):
+        begin = time.monotonic()
         hits = s.dpu("sim_dump")["counters"]["faults_hit"]
         before = {v["key"] for v in self.listed(s, sr)}
         s.dpu("sim_fault_add", {"method": self.rpc, "nth": 1, **fault})
@@ -61,6 +62,7 @@ class OneMethod(threading.Thread):
         if made != told:
             self.problems.append(f"{name}: answered {told}, listed {made}")
         self.cases += 1
+        self.seconds[name] = time.monotonic() - begin
 
     def listed(self, s, sr):
         """A listing may meet the fault's end; it is asked until it is answered."""
@@ -95,6 +97,9 @@ class F5(unittest.TestCase):
             w.start()
         for w in workers:
             w.join(280)
+        for w in workers:
+            slow = {name: round(t, 1) for name, t in w.seconds.items() if t > 5}
+            print(f"{w.rpc}: {w.cases} faults in {sum(w.seconds.values()):.0f} s, the slow ones {slow}", flush=True)
         self.assertEqual([f"{w.rpc}: {p}" for w in workers for p in w.problems], [])
         self.assertEqual(sum(w.cases for w in workers), len(METHODS) * len(ACTIONS))
 
