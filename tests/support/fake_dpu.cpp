@@ -305,7 +305,8 @@ Task<Result<dpu::Function>> FakeDpu::open_function(std::string serial, Deadline,
     std::string n = std::to_string(c.functions.size());
     // A place has the same id again after the whole card was restarted.
     bool known = !before.empty() && !c.functions.contains(before.value);
-    dpu::Function f{known ? before : FunctionId("F" + n), "0000:26:01." + n, serial, false, true, true, false};
+    dpu::Function f{
+        known ? before : FunctionId("F" + n), "0000:26:01." + n, serial, false, true, true, false};
     return c.functions[f.id.value] = f;
   });
 }
