@@ -100,7 +100,8 @@ Task<Result<void>> DatapathCalls::expose_in_lane(Plan& plan, const AttachmentRec
   auto exposed = co_await link.dpu().expose(order, deadline);
   if (exposed || exposed.error().outcome == Outcome::not_done) co_return exposed;
   // Nobody can tell: it begins with a look at what is there, and does only what is missing (C3).
-  exposed = co_await link.dpu().expose(order, deadline);
+  // Not for long: an unanswered change may still hold the DPU's lane.
+  exposed = co_await link.dpu().expose(order, deadline.capped(seconds(10)));
   co_return exposed;
 }
 

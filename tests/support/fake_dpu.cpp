@@ -303,7 +303,10 @@ Task<Result<dpu::Function>> FakeDpu::open_function(std::string serial, Deadline,
     }
     if (c.functions.size() >= c.most_functions) return fail(Errc::not_permitted, "no function is free");
     std::string n = std::to_string(c.functions.size());
-    dpu::Function f{FunctionId("F" + n), "0000:26:01." + n, serial, false, true, true, false};
+    // A place has the same id again after the whole card was restarted.
+    bool known = !before.empty() && !c.functions.contains(before.value);
+    dpu::Function f{
+        known ? before : FunctionId("F" + n), "0000:26:01." + n, serial, false, true, true, false};
     return c.functions[f.id.value] = f;
   });
 }

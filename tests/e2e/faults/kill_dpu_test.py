@@ -138,6 +138,7 @@ class KillDpu(unittest.TestCase):
                 with self.subTest(action=action, method=method):
                     self.one_kill(action, rpc, method, arguments)
                     truth.agree(self.s)
+                    until("a reverted volume's storage has its name", lambda: self.s.bdev_of(base["key"]))
                     self.assertEqual(self.s.read(base["key"], 0, 4), b"base")
                     if method == "Datapath.attach":
                         self.call("Datapath.detach", **arguments)

@@ -355,6 +355,7 @@ class PoolType(Srs, Volumes, Datapaths, Session):
         self.call("Volume.resize", **self.of(volume), new_size=128 * MiB)
         for _ in range(2):
             self.call("Volume.revert", sr=self.sr, snapshot=snapshot["key"], key=volume["key"])
+        until("the new storage has the volume's name", lambda: self.s.bdev_of(volume["key"]))
         truth.agree(self.s)
         self.assertEqual(self.s.read(volume["key"], 5 * MiB, 5), b"first")
         stat = self.call("Volume.stat", **self.of(volume))
