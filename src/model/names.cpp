@@ -81,7 +81,13 @@ std::optional<OwnName> parse_name(std::string_view name) {
 }
 
 std::string serial_of_vm(const VmId& vm) {
-  return "vnvm" + uuid_hex(vm.value).substr(0, 16);
+  // FNV-1a over the whole uuid: uuids made by hand often begin alike. It must never change: functions are
+  // found again by it.
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  for (char c : uuid_hex(vm.value)) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  std::string digits;
+  for (int shift = 60; shift >= 0; shift -= 4) digits += "0123456789abcdef"[(hash >> shift) & 15];
+  return "vnvm" + digits;
 }
 
 }  // namespace vnvme::model

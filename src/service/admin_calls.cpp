@@ -348,6 +348,10 @@ Task<Result<nlohmann::json>> AdminCalls::reserve(Json args, Deadline deadline) {
   // The serial is a function of the VM, so an interrupted reservation finds its function again (C1).
   ReservationRecord record{vm, (*link)->id(), FunctionId(), model::serial_of_vm(vm)};
   if (const ReservationRecord* known = core_.world.reservation(vm, (*link)->id())) record = *known;
+  for (const auto& [key, r] : core_.world.reservations())
+    if (r.vm != vm && r.serial == record.serial && r.dpu == record.dpu)
+      co_return fail(Errc::conflict, "VM " + r.vm.value + " has the serial " + r.serial + " that VM " +
+                                         vm.value + " would get");
   auto stored = co_await core_.commit(Changes().put(record));
   if (!stored) co_return fail(std::move(stored.error()));
   auto lane = co_await (*link)->functions_lane().acquire("reserve for VM " + vm.value, deadline);

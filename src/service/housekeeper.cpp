@@ -197,7 +197,10 @@ Task<bool> Housekeeper::renames() {
       clean = false;
       continue;
     }
-    v = *core_.world.volume(v.id);
+    const VolumeRecord* now = core_.world.volume(v.id);
+    if (now == nullptr || now->state != VolumeState::ready || !now->rename_pending)
+      continue;  // changed meanwhile
+    v = *now;
     std::string name = v.kind == VolumeKind::base
                            ? model::base_name(v.id)
                            : model::volume_name(v.id, v.name, link->dpu().capabilities().volume_name_bytes);

@@ -193,13 +193,21 @@ TEST_F(Risk03_PipelinedMutations, ReadsAreNotHeldUp) {
 TEST(Risk04_UnknownKeys, EachVersionGetsOnlyTheKeysItKnows) {
   DpuOnPeer modern(Kind::v26);
   modern.play({{"bdev_lvol_create", kNew,
-                Json{{"uuid", kPool}, {"lvol_name", "a"}, {"thin_provision", true}, {"size_in_mib", 9}}}});
+                Json{{"uuid", kPool},
+                     {"lvol_name", "a"},
+                     {"thin_provision", true},
+                     {"size_in_mib", 9},
+                     {"clear_method", "write_zeroes"}}}});
   EXPECT_TRUE(create(modern, "a", Bytes{MiB(8).value + 1}));
 }
 TEST(Risk04_UnknownKeys, TheOldOneGetsBytes) {
   DpuOnPeer old(Kind::v23);
   old.play({{"bdev_lvol_create", kNew,
-             Json{{"uuid", kPool}, {"lvol_name", "a"}, {"thin_provision", true}, {"size", MiB(8).value}}}});
+             Json{{"uuid", kPool},
+                  {"lvol_name", "a"},
+                  {"thin_provision", true},
+                  {"size", MiB(8).value},
+                  {"clear_method", "write_zeroes"}}}});
   EXPECT_TRUE(create(old, "a"));
   old.play({look(), look(), {"bdev_lvol_resize", "true", Json{{"name", kVol}, {"size", GiB(1).value}}}});
   EXPECT_TRUE(resize(old, GiB(1)));
