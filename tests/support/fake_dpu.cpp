@@ -304,9 +304,9 @@ Task<Result<dpu::Function>> FakeDpu::open_function(std::string serial, Deadline,
     if (c.functions.size() >= c.most_functions) return fail(Errc::not_permitted, "no function is free");
     std::string n = std::to_string(c.functions.size());
     // A place has the same id again after the whole card was restarted.
-    bool known = !before.empty() && !c.functions.contains(before.value);
+    bool known = !preferred.empty() && !c.functions.contains(preferred.value);
     dpu::Function f{
-        known ? before : FunctionId("F" + n), "0000:26:01." + n, serial, false, true, true, false};
+        known ? preferred : FunctionId("F" + n), "0000:26:01." + n, serial, false, true, true, false};
     return c.functions[f.id.value] = f;
   });
 }
