@@ -20,10 +20,12 @@ TEST(MarkerPath, IsWhatXenopsdMakes) {
 
 TEST(MarkerPath, NothingElseIsOne) {
   for (const std::string path :
-       {"", "/", "/local/domain/0/backend", "/local/domain/0/backend/9pfsx/1/2", "/local/domain/0/backend/9pfs/",
-        "/local/domain/0/backend/9pfs//5", "/local/domain/0/backend/9pfs/-1/5", "/local/domain/0/backend/9pfs/07/5",
-        "/local/domain/0/backend/9pfs/1/x", "/local/domain/0/backend/9pfs/1/ 5", "/local/domain/0/backend/9pfs/32752/1",
-        "/local/domain/0/backend/9pfs/99999999999/1", "/local/domain/0/backend/9pfs/1/99999999999"})
+       {"", "/", "/local/domain/0/backend", "/local/domain/0/backend/9pfsx/1/2",
+        "/local/domain/0/backend/9pfs/", "/local/domain/0/backend/9pfs//5",
+        "/local/domain/0/backend/9pfs/-1/5", "/local/domain/0/backend/9pfs/07/5",
+        "/local/domain/0/backend/9pfs/1/x", "/local/domain/0/backend/9pfs/1/ 5",
+        "/local/domain/0/backend/9pfs/32752/1", "/local/domain/0/backend/9pfs/99999999999/1",
+        "/local/domain/0/backend/9pfs/1/99999999999"})
     EXPECT_FALSE(parse_marker_path(path)) << path;
 }
 
