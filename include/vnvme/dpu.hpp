@@ -179,6 +179,10 @@ class Dpu {
   virtual Task<Result<DpuVolumeId>> clone_volume(DpuVolumeId snapshot, std::string name, Deadline) = 0;
   // Grow only; the implementation refuses a size below the present one (risk: SPDK truncates and says busy).
   virtual Task<Result<void>> resize_volume(DpuVolumeId, Bytes new_size, Deadline) = 0;
+  // Cuts off what is beyond `size` and clears it as it is cleared at deletion: for what was destroyed
+  // already. Only for a volume that is neither a snapshot nor exposed: SPDK truncates an exported one, then
+  // says busy (so list exposures first, in the same lane). At or below that size already: success.
+  virtual Task<Result<void>> shrink_volume(DpuVolumeId, Bytes size, Deadline) = 0;
   virtual Task<Result<void>> rename_volume(DpuVolumeId, std::string name, Deadline) = 0;
   virtual Task<Result<void>> set_read_only(DpuVolumeId, Deadline) = 0;
   virtual Task<Result<void>> inflate_volume(DpuVolumeId, Deadline) = 0;

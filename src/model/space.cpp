@@ -47,6 +47,13 @@ std::size_t depth_of(const Observed& observed, const std::string& name) {
   return depth;
 }
 
+Bytes next_wipe_piece(Bytes piece, MonoClock::duration took, Bytes least) {
+  constexpr Bytes kMost = GiB(4096);
+  if (took < std::chrono::milliseconds(1000) && piece < kMost) return Bytes{piece.value * 2};
+  if (took > std::chrono::milliseconds(3000)) return std::max(Bytes{piece.value / 2}, least);
+  return piece;
+}
+
 int fill_alarm(const Space& space) {
   double used = space.used_percent();
   return used >= 95 ? 95 : used >= 90 ? 90 : used >= 80 ? 80 : 0;

@@ -33,6 +33,10 @@ Result<void> may_allocate(const SrRecord&, const Space&, Bytes growth);
 // The length of the chain of snapshots below the lvol of that name (0: none). Bounded by the list's size.
 std::size_t depth_of(const Observed& observed, const std::string& name);
 
+// How much to erase next, after a piece of that size took that long: so that a pool's lane is free again
+// about every two seconds. Never below `least`.
+Bytes next_wipe_piece(Bytes piece, MonoClock::duration took, Bytes least);
+
 // 80, 90 or 95 when the pool's use has reached it; 0 below.
 int fill_alarm(const Space&);
 

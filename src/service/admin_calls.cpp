@@ -36,8 +36,7 @@ std::vector<Link*> ready_links(const Core& core) {
 
 }  // namespace
 
-AdminCalls::AdminCalls(Core& core, Housekeeper& housekeeper)
-    : core_(core), housekeeper_(housekeeper), started_(MonoClock::now()) {}
+AdminCalls::AdminCalls(Core& core, Trash& trash) : core_(core), trash_(trash), started_(MonoClock::now()) {}
 
 Task<Result<nlohmann::json>> AdminCalls::call(std::string verb, nlohmann::json args, Deadline deadline) {
   if (verb == "status") co_return status();
@@ -125,13 +124,16 @@ nlohmann::json AdminCalls::busy() {
 
 nlohmann::json AdminCalls::wipes() {
   Json wipes = Json::array();
-  for (const auto& [id, f] : housekeeper_.freeing())
-    wipes.push_back({{"volume", id.value},
-                     {"done", nullptr},
-                     {"total", f.total.value},
-                     {"rate", nullptr},
-                     {"eta_s", nullptr},
-                     {"since_ms", duration_cast<milliseconds>(MonoClock::now() - f.since).count()}});
+  for (const auto& [id, f] : trash_.freeing()) {
+    auto ms = duration_cast<milliseconds>(MonoClock::now() - f.since).count();
+    Json row{{"volume", id.value}, {"done", f.done.value}, {"total", f.total.value}, {"since_ms", ms}};
+    if (ms > 0 && f.done.value > 0) {
+      double rate = static_cast<double>(f.done.value) * 1000 / static_cast<double>(ms);
+      row["rate"] = static_cast<std::uint64_t>(rate);
+      row["eta_s"] = static_cast<std::uint64_t>(static_cast<double>((f.total - f.done).value) / rate);
+    }
+    wipes.push_back(std::move(row));
+  }
   return wipes;
 }
 

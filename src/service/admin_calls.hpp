@@ -3,13 +3,14 @@
 #pragma once
 #include <nlohmann/json_fwd.hpp>
 
-#include "service/housekeeper.hpp"
+#include "service/datapath_calls.hpp"
+#include "service/trash.hpp"
 
 namespace vnvme::service {
 
 class AdminCalls {
  public:
-  AdminCalls(Core& core, Housekeeper& housekeeper);
+  AdminCalls(Core& core, Trash& trash);
   Task<Result<nlohmann::json>> call(std::string verb, nlohmann::json args, Deadline deadline);
 
  private:
@@ -32,7 +33,7 @@ class AdminCalls {
   Result<Link*> the_link(const Json& args);
 
   Core& core_;
-  Housekeeper& housekeeper_;
+  Trash& trash_;
   MonoClock::time_point started_;
 };
 

@@ -41,6 +41,7 @@ struct Options {
   MonoClock::duration word_grace = std::chrono::seconds(5);  // past a call's deadline, then it is collected
   MonoClock::duration limbo = std::chrono::seconds(5);       // before an unknown outcome is looked at again
   std::size_t remembered_requests = 1000;
+  Bytes wipe_piece = GiB(1);  // the least that is erased at a time; more where the DPU is fast
 };
 
 // What a call that makes a volume leaves behind until the front-end says the word (R5).

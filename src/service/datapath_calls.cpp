@@ -4,7 +4,7 @@
 #include "model/names.hpp"
 #include "model/ownership.hpp"
 #include "service/drive_check.hpp"
-#include "service/volume_calls.hpp"
+#include "service/intent.hpp"
 
 namespace vnvme::service {
 namespace {

@@ -14,12 +14,6 @@ constexpr auto kBusyPause =
     std::chrono::milliseconds(500);  // while something waits for a condition of the outside
 constexpr auto kIdlePause = seconds(10);
 constexpr auto kWatchEvery = seconds(30);
-// A slow drive writes zeroes at that rate; a delete that takes longer is looked at again, not given up.
-constexpr std::uint64_t kZeroBytesPerSecond = 100u << 20;
-
-Deadline delete_deadline(Bytes size) {
-  return Deadline::after(kStep + seconds(static_cast<std::int64_t>(size.value / kZeroBytesPerSecond)));
-}
 
 }  // namespace
 
@@ -44,21 +38,12 @@ Task<bool> Housekeeper::round() {
   clean = clean && step;
   step = co_await releases();
   clean = clean && step;
-  step = co_await trash();
-  clean = clean && step;
   step = co_await renames();
   clean = clean && step;
   step = co_await bases();
   clean = clean && step;
   co_await watch_space();
   co_return clean&& core_.unstored_releases.empty();
-}
-
-Link* Housekeeper::ready_link(const SrId& id) {
-  const SrRecord* sr = core_.world.sr(id);
-  if (sr == nullptr) return nullptr;
-  auto it = core_.links().find(sr->dpu);
-  return it == core_.links().end() || !it->second->is_ready() ? nullptr : it->second.get();
 }
 
 // The word did not come in time: the front-end is dead, or answered its caller with an error long ago.
@@ -105,7 +90,7 @@ Task<bool> Housekeeper::open_intents() {
   }
   std::erase_if(first_seen_, [&](const auto& f) { return !core_.world.intents().contains(f.first); });
   for (const IntentRecord& intent : open) {
-    Link* link = ready_link(intent.sr);
+    Link* link = ready_link(core_, intent.sr);
     if (link == nullptr) continue;
     // What the DPU was still doing when the call gave up may appear a little later: look after that.
     auto [it, fresh] = first_seen_.try_emplace(intent.id, MonoClock::now());
@@ -122,73 +107,13 @@ Task<bool> Housekeeper::open_intents() {
   co_return open.empty();
 }
 
-Task<bool> Housekeeper::trash() {
-  std::vector<VolumeRecord> waiting;
-  for (const auto& [id, v] : core_.world.volumes())
-    if (v.state == VolumeState::trash) waiting.push_back(v);
-  bool clean = true;
-  for (VolumeRecord& v : waiting) {
-    if (core_.stopping()) co_return false;
-    Link* link = ready_link(v.sr);
-    const SrRecord* sr = core_.world.sr(v.sr);
-    if (link == nullptr || sr == nullptr || link->view(sr->pool) == nullptr) continue;
-    bool freed = co_await free_one(v, *link, *sr);
-    clean = clean && freed;
-  }
-  co_return clean;
-}
-
-Task<bool> Housekeeper::free_one(VolumeRecord v, Link& link, SrRecord sr) {
-  auto guard = core_.guards.try_acquire("volume " + v.id.value, "free its space");
-  if (!guard) co_return false;
-  Deadline deadline = delete_deadline(sr.wipe == Wipe::zero ? v.size : Bytes{});
-  auto lane = co_await link.lane(sr.pool).acquire("freeing of destroyed volume " + v.id.value,
-                                                  Deadline::after(kStep));
-  if (!lane) co_return false;
-  auto found = co_await link.probe(v.dpu_id, Deadline::after(kStep));
-  if (!found) co_return false;
-  if (*found && !model::parse_name((*found)->name)) {
-    core_.event("error", "volume " + v.id.value,
-                "lvol " + v.dpu_id.value + " was renamed by somebody else and is not deleted");
-    co_return false;
-  }
-  if (*found && (*found)->children.size() > 1) {
-    // Others stand on it: it lives on, hidden, until one is left.
-    VolumeRecord base = v;
-    base.kind = VolumeKind::base;
-    base.state = VolumeState::ready;
-    base.rename_pending = true;
-    auto kept = co_await core_.commit(Changes().put(base));
-    co_return kept.has_value();
-  }
-  if (*found) {
-    // Under its trash name first: should the store be lost meanwhile, nobody takes it for a live volume (C5).
-    std::string name = model::trash_name(v.id);
-    if ((*found)->name != name)
-      (void)co_await link.dpu().rename_volume(v.dpu_id, name, Deadline::after(kStep));
-    freeing_[v.id] = Freeing{v.id, v.size, MonoClock::now()};
-    auto removed = co_await link.remove(v.dpu_id, deadline);
-    freeing_.erase(v.id);
-    if (!removed) {
-      log::warning("a destroyed volume could not be freed yet",
-                   {{"volume", v.id.value}, {"error", removed.error().describe()}});
-      co_return false;
-    }
-  }
-  auto stored = co_await core_.commit(Changes().erase(v.id));
-  if (!stored) co_return false;
-  (void)co_await link.refresh_pools(Deadline::after(kStep));
-  core_.released.notify();
-  co_return true;
-}
-
 Task<bool> Housekeeper::renames() {
   std::vector<VolumeRecord> waiting;
   for (const auto& [id, v] : core_.world.volumes())
     if (v.rename_pending && v.state == VolumeState::ready && !v.dpu_id.empty()) waiting.push_back(v);
   bool clean = true;
   for (VolumeRecord& v : waiting) {
-    Link* link = ready_link(v.sr);
+    Link* link = ready_link(core_, v.sr);
     const SrRecord* sr = core_.world.sr(v.sr);
     if (link == nullptr || sr == nullptr || core_.stopping()) continue;
     PoolId pool = sr->pool;
@@ -240,7 +165,7 @@ Task<bool> Housekeeper::bases() {
     if (v.kind != VolumeKind::base || v.state != VolumeState::ready || core_.pinned.contains(id) ||
         v.dpu_id.empty())
       continue;
-    Link* link = ready_link(v.sr);
+    Link* link = ready_link(core_, v.sr);
     const SrRecord* sr = core_.world.sr(v.sr);
     const PoolView* view = link == nullptr || sr == nullptr ? nullptr : link->view(sr->pool);
     if (view == nullptr) continue;
@@ -250,7 +175,7 @@ Task<bool> Housekeeper::bases() {
   }
   bool clean = true;
   for (VolumeRecord& v : lonely) {
-    Link* link = ready_link(v.sr);
+    Link* link = ready_link(core_, v.sr);
     if (link == nullptr || core_.stopping()) co_return false;
     auto guard = core_.guards.try_acquire("volume " + v.id.value, "merge of a hidden snapshot");
     if (!guard) co_return false;
@@ -262,8 +187,9 @@ Task<bool> Housekeeper::bases() {
     }
     v.state = VolumeState::trash;
     auto stored = co_await core_.commit(Changes().put(v));
-    clean = false;  // the next round frees it
+    clean = false;
     if (!stored) co_return false;
+    core_.work.notify();  // the trash is emptied elsewhere
   }
   co_return clean;
 }
@@ -376,7 +302,7 @@ Task<void> Housekeeper::watch_space() {
     if (link->is_ready() && !link->views().empty())
       (void)co_await link->refresh_pools(Deadline::after(kStep));
   for (const auto& [id, sr] : core_.world.srs()) {
-    Link* link = ready_link(id);
+    Link* link = ready_link(core_, id);
     const PoolView* view = link == nullptr ? nullptr : link->view(sr.pool);
     if (view == nullptr || sr.provisioning != Provisioning::thin) continue;
     int alarm = model::fill_alarm(model::space_of(sr, core_.world, view->pool, view->volumes));

@@ -1,7 +1,8 @@
-// The work that no call waits for: freeing what was destroyed, collecting what
-// was never confirmed, releasing what was detached, renaming, merging hidden
-// snapshots, watching the space. Everything it does is written in the store
-// before, so it may be killed at any point and goes on after a restart.
+// The work that no call waits for: collecting what was never confirmed,
+// releasing what was detached, renaming, merging hidden snapshots, watching
+// the space (freeing what was destroyed takes longer: trash.hpp). Everything
+// it does is written in the store before, so it may be killed at any point and
+// goes on after a restart.
 #pragma once
 #include <map>
 
@@ -18,22 +19,11 @@ class Housekeeper {
   // One round over everything; true when there is nothing left that could be done now.
   Task<bool> round();
 
-  // What is being freed, for `vnvme status`.
-  struct Freeing {
-    VolumeId volume;
-    Bytes total;
-    MonoClock::time_point since;
-  };
-  [[nodiscard]] const std::map<VolumeId, Freeing>& freeing() const { return freeing_; }
-
  private:
-  Link* ready_link(const SrId& sr);
   void expire_pending();
   Task<void> store_releases();
   Task<bool> sweep();
   Task<bool> open_intents();
-  Task<bool> trash();
-  Task<bool> free_one(VolumeRecord volume, Link& link, SrRecord sr);
   Task<bool> renames();
   Task<bool> bases();
   Task<bool> releases();
@@ -50,7 +40,6 @@ class Housekeeper {
   DatapathCalls& datapath_;
   std::map<std::uint64_t, MonoClock::time_point> first_seen_;  // open intents
   std::map<VolumeId, Idle> idle_;  // volumes of live guests that are to be released
-  std::map<VolumeId, Freeing> freeing_;
   std::map<SrId, int> alarms_;
   MonoClock::time_point next_watch_{};
   MonoClock::time_point next_sweep_{};

@@ -1,5 +1,6 @@
 #include "model/names.hpp"
 #include "model/ownership.hpp"
+#include "service/intent.hpp"
 #include "service/volume_calls.hpp"
 
 namespace vnvme::service {
@@ -82,19 +83,11 @@ Task<Result<smapi::Volume>> LineageCalls::snapshot(smapi::Context context, SrId 
   if (source->dpu_id.empty())
     co_return leave_pending(core_, context, std::move(volume), std::move(intent), nullptr);
 
-  auto lane =
-      co_await place->link->lane(place->sr.pool).acquire("snapshot of volume " + id.value, context.deadline);
-  if (!lane) {
-    co_await give_up(core_, intent, Outcome::not_done);
-    co_return fail(std::move(lane.error()));
-  }
+  auto lane = co_await lane_for(core_, *place, intent, "snapshot of volume " + id.value, context.deadline);
+  if (!lane) co_return fail(std::move(lane.error()));
   auto made = co_await place->link->dpu().snapshot_volume(source->dpu_id, volume.dpu_name, context.deadline);
-  auto seen =
-      co_await place->link->confirm_made(std::move(made), place->sr.pool, volume.dpu_name, context.deadline);
-  if (!seen) {
-    co_await give_up(core_, intent, seen.error().outcome);
-    co_return fail(std::move(seen.error()));
-  }
+  auto seen = co_await confirm(core_, *place, intent, std::move(made), volume.dpu_name, context.deadline);
+  if (!seen) co_return fail(std::move(seen.error()));
   note_snapshot(*place->link, place->sr.pool, source->dpu_id, volume.dpu_name);
   volume.dpu_id = seen->id;
   volume.size = seen->size;
@@ -173,20 +166,12 @@ Task<Result<smapi::Volume>> LineageCalls::clone_of(smapi::Context context, Place
   if (source.dpu_id.empty())
     co_return leave_pending(core_, context, std::move(volume), std::move(intent), nullptr);
 
-  auto lane = co_await place.link->lane(place.sr.pool)
-                  .acquire("clone of volume " + source.id.value, context.deadline);
-  if (!lane) {
-    co_await give_up(core_, intent, Outcome::not_done);
-    co_return fail(std::move(lane.error()));
-  }
+  auto lane = co_await lane_for(core_, place, intent, "clone of volume " + source.id.value, context.deadline);
+  if (!lane) co_return fail(std::move(lane.error()));
   if (!base.made.empty()) {
     auto made = co_await place.link->dpu().snapshot_volume(source.dpu_id, base.made, context.deadline);
-    auto seen =
-        co_await place.link->confirm_made(std::move(made), place.sr.pool, base.made, context.deadline);
-    if (!seen) {
-      co_await give_up(core_, intent, seen.error().outcome);
-      co_return fail(std::move(seen.error()));
-    }
+    auto seen = co_await confirm(core_, place, intent, std::move(made), base.made, context.deadline);
+    if (!seen) co_return fail(std::move(seen.error()));
     note_snapshot(*place.link, place.sr.pool, source.dpu_id, base.made);
     base.id = seen->id;
     intent.facts["base_id"] = seen->id.value;
@@ -251,12 +236,8 @@ Task<Result<void>> LineageCalls::revert(smapi::Context context, SrId sr, VolumeI
   LiveIntent live(core_, intent.id);
   auto stored = co_await core_.commit(Changes().put(intent));
   if (!stored) co_return stored;
-  auto lane =
-      co_await place->link->lane(place->sr.pool).acquire("revert of volume " + id.value, context.deadline);
-  if (!lane) {
-    co_await give_up(core_, intent, Outcome::not_done);
-    co_return fail(std::move(lane.error()));
-  }
+  auto lane = co_await lane_for(core_, *place, intent, "revert of volume " + id.value, context.deadline);
+  if (!lane) co_return fail(std::move(lane.error()));
   auto made = co_await replacement(*place, *volume, *from, intent.facts["name"], context.deadline);
   if (!made) {
     co_await give_up(core_, intent, made.error().outcome);

@@ -216,18 +216,44 @@ Task<Result<dpu::DpuVolume>> Link::confirm_made(Result<DpuVolumeId> answer, Pool
                        id_.value});
 }
 
+Task<Result<void>> Link::check_unexposed(dpu::DpuVolume lvol, Deadline deadline) {
+  auto exposures = co_await client_->list_exposures(deadline);
+  if (!exposures) co_return fail(std::move(exposures.error()));
+  for (const auto& e : *exposures)
+    if (e.target == lvol.id.value)
+      co_return fail(Errc::in_use, "lvol " + lvol.name + " is namespace " + std::to_string(e.nsid) +
+                                       " of function " + e.function.value +
+                                       " and is not deleted while it is exposed");
+  co_return Result<void>{};
+}
+
+Task<Result<dpu::DpuVolume>> Link::shrink(DpuVolumeId id, Bytes size, Deadline deadline) {
+  auto present = co_await client_->find_volume(id, deadline.capped(kShort));
+  if (!present) co_return fail(std::move(present.error()));
+  if (!*present) co_return fail(Errc::not_found, "lvol " + id.value + " is gone");
+  if ((*present)->size <= size) co_return std::move(**present);
+  auto unexposed = co_await check_unexposed(**present, deadline.capped(kList));
+  if (!unexposed) co_return fail(std::move(unexposed.error()));
+  auto cut = co_await client_->shrink_volume(id, size, deadline);
+  if (!cut && cut.error().outcome == Outcome::not_done) co_return fail(std::move(cut.error()));
+  auto after = co_await probe(id, deadline);
+  if (after && *after && (*after)->size <= size) {
+    saw(**after);
+    co_return std::move(**after);
+  }
+  if (!cut) co_return fail(std::move(cut.error()));
+  co_return fail(Error{Errc::conflict, Outcome::unknown,
+                       "the DPU said that it cut lvol " + id.value + " down, yet does not show it",
+                       "read back", id_.value});
+}
+
 Task<Result<void>> Link::remove(DpuVolumeId id, Deadline deadline) {
   auto present = co_await client_->find_volume(id, deadline.capped(kShort));
   if (!present) co_return fail(std::move(present.error()));
   if (!*present) co_return Result<void>{};
   PoolId pool = (*present)->pool;
-  auto exposures = co_await client_->list_exposures(deadline.capped(kList));
-  if (!exposures) co_return fail(std::move(exposures.error()));
-  for (const auto& e : *exposures)
-    if (e.target == id.value)
-      co_return fail(Errc::in_use, "lvol " + (*present)->name + " is namespace " + std::to_string(e.nsid) +
-                                       " of function " + e.function.value +
-                                       " and is not deleted while it is exposed");
+  auto unexposed = co_await check_unexposed(**present, deadline.capped(kList));
+  if (!unexposed) co_return unexposed;
   auto deleted = co_await client_->delete_volume(id, deadline);
   if (!deleted && deleted.error().outcome == Outcome::not_done && deleted.error().code != Errc::not_found)
     co_return deleted;

@@ -61,6 +61,9 @@ class Link {
   // Deletes that lvol unless it is exposed; absent is success. The caller holds the pool's lane and a durable
   // deleting or creating intent (I1).
   Task<Result<void>> remove(DpuVolumeId id, Deadline deadline);
+  // Cuts that lvol down and erases what is cut off, unless it is exposed: for trash only (I5). Gives it as it
+  // is now. The caller holds the pool's lane.
+  Task<Result<dpu::DpuVolume>> shrink(DpuVolumeId id, Bytes size, Deadline deadline);
   // Updates what was observed with one record just read.
   void saw(const dpu::DpuVolume& volume);
   void lost(const PoolId& pool, const DpuVolumeId& id);
@@ -68,6 +71,8 @@ class Link {
 
  private:
   Task<void> supervise();
+  // Errc::in_use when it is exposed (I1).
+  Task<Result<void>> check_unexposed(dpu::DpuVolume lvol, Deadline deadline);
   Task<Result<void>> look();  // connects nothing: lists everything, then hands over to the reconciler
 
   Core& core_;

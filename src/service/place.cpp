@@ -40,6 +40,13 @@ Task<Result<Place>> place_of(Core& core, SrId id, Deadline deadline) {
   co_return Place{std::move(*sr), *link};
 }
 
+Link* ready_link(const Core& core, const SrId& id) {
+  const SrRecord* sr = core.world.sr(id);
+  if (sr == nullptr) return nullptr;
+  auto it = core.links().find(sr->dpu);
+  return it == core.links().end() || !it->second->is_ready() ? nullptr : it->second.get();
+}
+
 Result<VolumeRecord> visible_volume(const Core& core, const SrId& sr, const VolumeId& volume) {
   const VolumeRecord* v = core.world.visible(sr, volume);
   if (v != nullptr) return *v;

@@ -16,6 +16,8 @@ Result<SrRecord> usable_sr(const Core& core, const SrId& sr);
 Result<SrRecord> listable_sr(const Core& core, const SrId& sr);
 // And its DPU must be there, with the pool; waits for it until the deadline.
 Task<Result<Place>> place_of(Core& core, SrId sr, Deadline deadline);
+// The link of that SR's DPU if it may be worked on right now, else null. For work that nobody waits for.
+Link* ready_link(const Core& core, const SrId& sr);
 // The volume as XAPI may see it, or not_found (a positive answer: the records are all there).
 Result<VolumeRecord> visible_volume(const Core& core, const SrId& sr, const VolumeId& volume);
 

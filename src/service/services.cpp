@@ -11,7 +11,8 @@ Services::Services(Ports ports, Options options)
       lineage_(core_),
       datapath_(core_),
       housekeeper_(core_, datapath_),
-      admin_(core_, housekeeper_) {}
+      trash_(core_),
+      admin_(core_, trash_) {}
 
 Task<Result<void>> Services::start() {
   auto loaded = co_await core_.load();
@@ -29,6 +30,7 @@ Task<Result<void>> Services::start() {
       core_.event("error", "dpu " + dpu.value, "DPU " + dpu.value + " cannot be used: " + link.error().text);
   }
   core_.spawn([this]() -> Task<void> { co_await housekeeper_.run(); });
+  core_.spawn([this]() -> Task<void> { co_await trash_.run(); });
   co_return Result<void>{};
 }
 

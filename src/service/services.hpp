@@ -70,6 +70,7 @@ class Services : public smapi::Handler, public AdminHandler {
   LineageCalls lineage_;
   DatapathCalls datapath_;
   Housekeeper housekeeper_;
+  Trash trash_;
   AdminCalls admin_;
 };
 

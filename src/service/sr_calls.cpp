@@ -3,8 +3,8 @@
 #include "core/text.hpp"
 #include "model/names.hpp"
 #include "service/drive_check.hpp"
+#include "service/intent.hpp"
 #include "service/resolve.hpp"
-#include "service/volume_calls.hpp"
 
 namespace vnvme::service {
 namespace {

@@ -3,7 +3,7 @@
 #include "core/text.hpp"
 #include "model/names.hpp"
 #include "model/ownership.hpp"
-#include "service/resolve.hpp"
+#include "service/intent.hpp"
 
 namespace vnvme::service {
 namespace {
@@ -37,54 +37,6 @@ void took(Link& link, const PoolId& pool, Bytes growth) {
 
 }  // namespace
 
-VolumeRecord new_volume(Core& core, const SrRecord& sr, std::string name, std::string description,
-                        VolumeKind kind, Bytes size) {
-  VolumeRecord v;
-  v.id = VolumeId(random_uuid());
-  v.sr = sr.id;
-  v.name = std::move(name);
-  v.description = std::move(description);
-  v.kind = kind;
-  v.size = size;
-  v.seq = core.world.next_seq();
-  return v;
-}
-
-IntentRecord new_intent(Core& core, IntentKind kind, const SrRecord& sr, const VolumeId& volume,
-                        const RequestId& request) {
-  IntentRecord intent;
-  intent.id = core.world.next_intent_id();
-  intent.kind = kind;
-  intent.sr = sr.id;
-  intent.volume = volume;
-  intent.request = request;
-  return intent;
-}
-
-Task<void> give_up(Core& core, IntentRecord intent, Outcome outcome) {
-  if (outcome != Outcome::not_done) {
-    core.work.notify();
-    co_return;
-  }
-  std::vector<Change> changes{EraseIntent{intent.id}};
-  bool makes_volume = intent.kind == IntentKind::create || intent.kind == IntentKind::snapshot ||
-                      intent.kind == IntentKind::clone;
-  if (makes_volume) changes.push_back(Erase<VolumeId>{intent.volume});
-  if (auto base = intent.facts.find("base"); base != intent.facts.end())
-    changes.push_back(Erase<VolumeId>{VolumeId(base->second)});
-  // If this fails the intent stays, and is resolved by looking, like any other.
-  (void)co_await core.commit(std::move(changes));
-}
-
-smapi::Volume leave_pending(Core& core, const smapi::Context& context, VolumeRecord volume,
-                            IntentRecord intent, const dpu::DpuVolume* seen) {
-  smapi::Volume answer = shown(volume, seen);
-  core.pending.insert_or_assign(context.request,
-                                Pending{std::move(volume), std::move(intent),
-                                        Deadline(context.deadline.at() + core.options.word_grace)});
-  return answer;
-}
-
 Task<Result<smapi::Volume>> VolumeCalls::create(smapi::Context context, SrId sr, std::string name,
                                                 std::string description, Bytes size, bool sharable) {
   if (auto ok = check_text("the name", name); !ok) co_return fail(std::move(ok.error()));
@@ -107,20 +59,13 @@ Task<Result<smapi::Volume>> VolumeCalls::create(smapi::Context context, SrId sr,
   // XAPI's own self test makes a volume of 0 bytes: it exists, but there is nothing on the DPU.
   if (size.value == 0) co_return leave_pending(core_, context, std::move(volume), std::move(intent), nullptr);
 
-  auto lane = co_await place->link->lane(place->sr.pool)
-                  .acquire("create of volume " + volume.id.value, context.deadline);
-  if (!lane) {
-    co_await give_up(core_, intent, Outcome::not_done);
-    co_return fail(std::move(lane.error()));
-  }
+  auto lane =
+      co_await lane_for(core_, *place, intent, "create of volume " + volume.id.value, context.deadline);
+  if (!lane) co_return fail(std::move(lane.error()));
   dpu::CreateVolume order = new_lvol(place->sr, volume.dpu_name, size);
   auto made = co_await place->link->dpu().create_volume(order, context.deadline);
-  auto seen =
-      co_await place->link->confirm_made(std::move(made), place->sr.pool, volume.dpu_name, context.deadline);
-  if (!seen) {
-    co_await give_up(core_, intent, seen.error().outcome);
-    co_return fail(std::move(seen.error()));
-  }
+  auto seen = co_await confirm(core_, *place, intent, std::move(made), volume.dpu_name, context.deadline);
+  if (!seen) co_return fail(std::move(seen.error()));
   volume.dpu_id = seen->id;
   volume.size = seen->size;
   if (volume.size < size) {
@@ -291,12 +236,8 @@ Task<Result<void>> VolumeCalls::resize(smapi::Context context, SrId sr, VolumeId
   LiveIntent live(core_, intent.id);
   auto stored = co_await core_.commit(Changes().put(intent));
   if (!stored) co_return stored;
-  auto lane =
-      co_await place->link->lane(place->sr.pool).acquire("resize of volume " + id.value, context.deadline);
-  if (!lane) {
-    co_await give_up(core_, intent, Outcome::not_done);
-    co_return fail(std::move(lane.error()));
-  }
+  auto lane = co_await lane_for(core_, *place, intent, "resize of volume " + id.value, context.deadline);
+  if (!lane) co_return fail(std::move(lane.error()));
   co_return co_await grow_in_lane(context, *place, *volume, intent, new_size);
 }
 
@@ -338,20 +279,13 @@ Task<Result<void>> VolumeCalls::grow_from_nothing(smapi::Context context, Place 
   LiveIntent live(core_, intent.id);
   auto stored = co_await core_.commit(Changes().put(intent));
   if (!stored) co_return stored;
-  auto lane = co_await place.link->lane(place.sr.pool)
-                  .acquire("resize of volume " + volume.id.value, context.deadline);
-  if (!lane) {
-    co_await give_up(core_, intent, Outcome::not_done);
-    co_return fail(std::move(lane.error()));
-  }
+  auto lane =
+      co_await lane_for(core_, place, intent, "resize of volume " + volume.id.value, context.deadline);
+  if (!lane) co_return fail(std::move(lane.error()));
   dpu::CreateVolume order = new_lvol(place.sr, volume.dpu_name, size);
   auto made = co_await place.link->dpu().create_volume(order, context.deadline);
-  auto seen =
-      co_await place.link->confirm_made(std::move(made), place.sr.pool, volume.dpu_name, context.deadline);
-  if (!seen) {
-    co_await give_up(core_, intent, seen.error().outcome);
-    co_return fail(std::move(seen.error()));
-  }
+  auto seen = co_await confirm(core_, place, intent, std::move(made), volume.dpu_name, context.deadline);
+  if (!seen) co_return fail(std::move(seen.error()));
   volume.dpu_id = seen->id;
   volume.size = seen->size;
   co_return co_await core_.commit(Changes().put(volume).erase_intent(intent.id));

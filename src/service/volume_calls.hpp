@@ -65,14 +65,4 @@ class LineageCalls {
   Core& core_;
 };
 
-// Shared by both: what a call that makes a volume does first and last.
-VolumeRecord new_volume(Core& core, const SrRecord& sr, std::string name, std::string description,
-                        VolumeKind kind, Bytes size);
-IntentRecord new_intent(Core& core, IntentKind kind, const SrRecord& sr, const VolumeId& volume,
-                        const RequestId& request);
-// Takes back a creation that certainly did not happen; the intent stays when it may have.
-Task<void> give_up(Core& core, IntentRecord intent, Outcome outcome);
-smapi::Volume leave_pending(Core& core, const smapi::Context& context, VolumeRecord volume,
-                            IntentRecord intent, const dpu::DpuVolume* seen);
-
 }  // namespace vnvme::service

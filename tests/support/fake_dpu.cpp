@@ -235,6 +235,25 @@ Task<Result<void>> FakeDpu::resize_volume(DpuVolumeId id, Bytes size, Deadline) 
     return {};
   });
 }
+Task<Result<void>> FakeDpu::shrink_volume(DpuVolumeId id, Bytes size, Deadline) {
+  std::string pool = card_.lvols.contains(id.value) ? card_.lvols[id.value].info.pool.value : "";
+  if (card_.slow_cut > MonoClock::duration{}) co_await service::pause_for(card_.slow_cut);
+  // Named: g++ 12 destroys it twice as a temporary of the co_await expression.
+  auto effect = [&c = card_, id, size]() -> Result<void> {
+    auto it = c.lvols.find(id.value);
+    if (it == c.lvols.end()) return fail(Errc::not_found, "No such device");
+    if (it->second.info.snapshot) return fail(Errc::not_permitted, "Operation not permitted");
+    dpu::DpuVolume& v = it->second.info;
+    if (!v.name.starts_with("vnvme-trash.")) ++c.shrinks;
+    for (const auto& e : c.exposures)
+      if (e.target == id.value) ++c.deletes_while_exposed;
+    if (size < v.size) ++c.cuts;
+    v.size = std::min(v.size, round_up(size, c.cluster));
+    if (v.allocated) v.allocated = std::min(*v.allocated, v.size);
+    return {};
+  };
+  co_return co_await mutate("shrink_volume", std::move(pool), effect);
+}
 Task<Result<void>> FakeDpu::rename_volume(DpuVolumeId id, std::string name, Deadline) {
   std::string pool = card_.lvols.contains(id.value) ? card_.lvols[id.value].info.pool.value : "";
   return mutate("rename_volume", pool, [&c = card_, id, name, pool]() -> Result<void> {

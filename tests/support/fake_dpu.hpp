@@ -29,9 +29,11 @@ struct Card {
   bool up = true;
   std::size_t most_functions = 8;
   std::size_t deletes_while_exposed = 0;  // must stay 0 (I1)
-  std::size_t shrinks = 0;                // must stay 0 (I5)
+  std::size_t shrinks = 0;                // of what is not trash: must stay 0 (I5)
+  std::size_t cuts = 0;                   // pieces of trash that were cut off
   std::size_t overlapping = 0;            // mutations of one pool at the same time: must stay 0
   std::map<std::string, int> in_flight;
+  MonoClock::duration slow_cut{};  // how long shrinking takes
 
   explicit Card(std::size_t drive_count = 2);
   // Everything that SPDK loses: exports, RAIDs; functions too when the whole card reboots.
@@ -73,6 +75,7 @@ class FakeDpu : public dpu::Dpu {
   Task<Result<DpuVolumeId>> snapshot_volume(DpuVolumeId, std::string, Deadline) override;
   Task<Result<DpuVolumeId>> clone_volume(DpuVolumeId, std::string, Deadline) override;
   Task<Result<void>> resize_volume(DpuVolumeId, Bytes, Deadline) override;
+  Task<Result<void>> shrink_volume(DpuVolumeId, Bytes, Deadline) override;
   Task<Result<void>> rename_volume(DpuVolumeId, std::string, Deadline) override;
   Task<Result<void>> set_read_only(DpuVolumeId, Deadline) override;
   Task<Result<void>> inflate_volume(DpuVolumeId, Deadline) override;

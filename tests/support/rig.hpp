@@ -101,6 +101,7 @@ class Rig {
   FakeDomains domains{plan};
   FakeBlocks blocks{plan};
   EventLog events;
+  Bytes wipe_piece = GiB(1);  // of the next boot
   SrId sr{"11111111-2222-3333-4444-555555555555"};
   VmId vm{"aaaaaaaa-0000-0000-0000-000000000001"};
   std::unique_ptr<boost::asio::io_context> io;

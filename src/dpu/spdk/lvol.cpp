@@ -265,10 +265,11 @@ Task<Result<DpuVolumeId>> clone_lvol(Target& target, DpuVolumeId snapshot, std::
   co_return co_await create_volume_by(target, std::move(step), std::move(lane), deadline);
 }
 
-Task<Result<void>> grow_lvol(Target& target, DpuVolumeId id, Bytes size, Keep lane, Deadline deadline) {
+Task<Result<void>> resize_lvol(Target& target, DpuVolumeId id, Bytes size, Keep lane, Deadline deadline) {
   Params params = {{"name", id.str()}};
   put_size(target.dialect(), params, size);
-  Step step{.method = "bdev_lvol_resize", .params = std::move(params), .object = id.str()};
+  // A shrink answers when what it cut off is cleared.
+  Step step{.method = "bdev_lvol_resize", .params = std::move(params), .object = id.str(), .cap = kLongCall};
   co_return co_await target.change_true(std::move(step), std::move(lane), deadline);
 }
 

@@ -32,8 +32,8 @@ Task<Result<DpuVolumeId>> snapshot_lvol(Target& target, DpuVolumeId source, std:
                                         Deadline deadline);
 Task<Result<DpuVolumeId>> clone_lvol(Target& target, DpuVolumeId snapshot, std::string name, Keep lane,
                                      Deadline deadline);
-// The caller has made sure, in the same lane, that it grows.
-Task<Result<void>> grow_lvol(Target& target, DpuVolumeId id, Bytes size, Keep lane, Deadline deadline);
+// The caller has made sure, in the same lane, that it grows, or that it is trash that nobody has open.
+Task<Result<void>> resize_lvol(Target& target, DpuVolumeId id, Bytes size, Keep lane, Deadline deadline);
 Task<Result<void>> rename_lvol(Target& target, DpuVolumeId id, std::string name, Keep lane,
                                Deadline deadline);
 // method: bdev_lvol_set_read_only, _inflate, _decouple_parent, _delete: they take a name only.

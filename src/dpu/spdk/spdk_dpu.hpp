@@ -50,6 +50,7 @@ class SpdkDpu final : public Dpu {
   Task<Result<DpuVolumeId>> snapshot_volume(DpuVolumeId source, std::string name, Deadline) override;
   Task<Result<DpuVolumeId>> clone_volume(DpuVolumeId snapshot, std::string name, Deadline) override;
   Task<Result<void>> resize_volume(DpuVolumeId, Bytes new_size, Deadline) override;
+  Task<Result<void>> shrink_volume(DpuVolumeId, Bytes size, Deadline) override;
   Task<Result<void>> rename_volume(DpuVolumeId, std::string name, Deadline) override;
   Task<Result<void>> set_read_only(DpuVolumeId, Deadline) override;
   Task<Result<void>> inflate_volume(DpuVolumeId, Deadline) override;

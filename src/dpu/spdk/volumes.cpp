@@ -157,7 +157,22 @@ Task<Result<void>> SpdkDpu::resize_volume(DpuVolumeId id, Bytes size, Deadline d
                                                std::to_string((*now)->size.value) + " bytes, asked were " +
                                                std::to_string(size.value));
   if (size == (*now)->size) co_return Result<void>();
-  co_return co_await grow_lvol(target_, std::move(id), size, std::move(*lane), deadline);
+  co_return co_await resize_lvol(target_, std::move(id), size, std::move(*lane), deadline);
+}
+
+Task<Result<void>> SpdkDpu::shrink_volume(DpuVolumeId id, Bytes size, Deadline deadline) {
+  auto lane = co_await volume_lane(id, "erasing the end of volume " + id.str(), deadline);
+  if (!lane) co_return fail(std::move(lane.error()));
+  auto now = co_await find_bdev(target_, id.str(), deadline);
+  if (!now) co_return fail(std::move(now.error()));
+  if (!*now || !(*now)->lvol)
+    co_return target_.refuse(Errc::not_found, "bdev_get_bdevs", "the DPU has no volume " + id.str());
+  if ((*now)->claimed)
+    co_return target_.refuse(Errc::in_use, "bdev_get_bdevs",
+                             "volume " + id.str() + " is in use and is not cut down");
+  // A resize to the same or a larger size is somebody's growing volume, not this call's business.
+  if (size >= (*now)->size) co_return Result<void>();
+  co_return co_await resize_lvol(target_, std::move(id), size, std::move(*lane), deadline);
 }
 
 Task<Result<void>> SpdkDpu::rename_volume(DpuVolumeId id, std::string name, Deadline deadline) {

@@ -227,6 +227,20 @@ std::vector<Scenario> scenarios() {
                      EXPECT_EQ(visible(rig, keys[0]), !*answer) << where;
                    }
                  }});
+  out.push_back({"Volume.destroy in pieces",
+                 [](Rig& rig, Keys& keys) {
+                   rig.wipe_piece = MiB(64);
+                   rig.crash();
+                   rig.boot();
+                   ASSERT_TRUE(rig.make_sr("provisioning", "thick").value());
+                   keys.push_back(rig.create("v", MiB(512)).value()->key);
+                 },
+                 [](Rig& rig, Keys& keys) { return verdict(rig.destroy(keys[0])); },
+                 [](Rig& rig, const Keys& keys, std::optional<bool> answer, const std::string& where) {
+                   if (answer == true) {
+                     EXPECT_EQ(rig.lvol(keys[0]), nullptr) << where;
+                   }
+                 }});
   out.push_back({"Volume.destroy of a snapshot", with_snapshot,
                  [](Rig& rig, Keys& keys) { return verdict(rig.destroy(keys[1])); },
                  [](Rig& rig, const Keys& keys, std::optional<bool>, const std::string& where) {
