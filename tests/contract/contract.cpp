@@ -66,6 +66,9 @@ Result<void> Contract::remove(DpuVolumeId id) {
 Result<void> Contract::resize(DpuVolumeId id, Bytes size) {
   return run<void>([=, this] { return dpu->resize_volume(id, size, soon()); });
 }
+Result<void> Contract::shrink(DpuVolumeId id, Bytes size) {
+  return run<void>([=, this] { return dpu->shrink_volume(id, size, soon()); });
+}
 Result<void> Contract::rename(DpuVolumeId id, std::string name) {
   return run<void>([=, this] { return dpu->rename_volume(id, name, soon()); });
 }

@@ -47,6 +47,7 @@ class Contract : public testing::Test {
   Result<DpuVolumeId> clone(DpuVolumeId of, std::string name);
   Result<void> remove(DpuVolumeId id);
   Result<void> resize(DpuVolumeId id, Bytes size);
+  Result<void> shrink(DpuVolumeId id, Bytes size);
   Result<void> rename(DpuVolumeId id, std::string name);
   Result<void> inflate(DpuVolumeId id);
   Result<void> decouple(DpuVolumeId id);

@@ -226,6 +226,12 @@ TEST_F(Exposures, AnExposedVolumeGrows) {
   WORKS(resize(DpuVolumeId(volume), MiB(64)));
   EXPECT_EQ(get(DpuVolumeId(volume)).size, MiB(64));
 }
+TEST_F(Exposures, AnExposedVolumeIsNotCutDown) {
+  WORKS(expose(function, 1, volume, uuid));
+  Bytes size = get(DpuVolumeId(volume)).size;
+  REFUSED(shrink(DpuVolumeId(volume), MiB(4)), in_use);
+  EXPECT_EQ(get(DpuVolumeId(volume)).size, size);
+}
 TEST_F(Exposures, AnExposedVolumeIsSnapshotted) {
   WORKS(expose(function, 1, volume, uuid));
   WORKS(snapshot(DpuVolumeId(volume), "s"));

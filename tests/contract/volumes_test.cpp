@@ -331,6 +331,25 @@ TEST_F(Volumes, NeverShrink) {
   REFUSED(resize(*id, Bytes{0}), invalid_argument);
   EXPECT_EQ(get(*id).size, MiB(8));
 }
+TEST_F(Volumes, TrashIsCutDownAndGivesItsSpaceBack) {
+  auto id = create("a", MiB(64), false);
+  Bytes free = pool().free;
+  WORKS(shrink(*id, MiB(24)));
+  EXPECT_EQ(get(*id).size, MiB(24));
+  EXPECT_EQ(pool().free, free + MiB(40));
+  WORKS(shrink(*id, MiB(24)));
+  WORKS(shrink(*id, MiB(32)));
+  EXPECT_EQ(get(*id).size, MiB(24)) << "cutting down never grows";
+  WORKS(remove(*id));
+  EXPECT_EQ(pool().free, free + MiB(64));
+}
+TEST_F(Volumes, WhatIsReadOnlyOrAbsentIsNotCutDown) {
+  auto id = create("a", MiB(64));
+  auto snap = snapshot(*id, "s");
+  REFUSED(shrink(*snap, MiB(8)), not_permitted);
+  EXPECT_EQ(get(*snap).size, MiB(64));
+  REFUSED(shrink(kNobody, MiB(8)), not_found);
+}
 TEST_F(Volumes, ThickOnesDoNotGrowBeyondThePool) {
   auto id = create("a", MiB(8), false);
   REFUSED(resize(*id, Bytes{pool().total.value * 2}), no_space);

@@ -79,6 +79,10 @@ std::vector<Case> volume_cases() {
                  v26,
                  {kLook, kLook, {"bdev_lvol_resize", "true"}},
                  RUN(resize_volume(kId, GiB(1), by))});
+  all.push_back({"shrink_volume",
+                 v26,
+                 {kLook, kLook, {"bdev_lvol_resize", "true"}},
+                 RUN(shrink_volume(kId, MiB(8), by))});
   all.push_back(
       {"rename_volume", v26, {kLook, {"bdev_lvol_rename", "true"}}, RUN(rename_volume(kId, "r", by))});
   all.push_back(

@@ -66,6 +66,7 @@ std::vector<Method> methods() {
       {"snapshot_volume", "bdev_lvol_snapshot", true, RUN(snapshot_volume(m.volume, "t", by))},
       {"clone_volume", "bdev_lvol_clone", true, RUN(clone_volume(m.snapshot, "c", by))},
       {"resize_volume", "bdev_lvol_resize", true, RUN(resize_volume(m.volume, MiB(64), by))},
+      {"shrink_volume", "bdev_lvol_resize", true, RUN(shrink_volume(m.volume, MiB(4), by))},
       {"rename_volume", "bdev_lvol_rename", true, RUN(rename_volume(m.volume, "r", by))},
       {"set_read_only", "bdev_lvol_set_read_only", true, RUN(set_read_only(m.volume, by))},
       {"inflate_volume", "bdev_lvol_inflate", true, RUN(inflate_volume(m.volume, by))},

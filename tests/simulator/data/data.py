@@ -116,6 +116,22 @@ def write_zeroes_leaves_nothing():
         assert secrets_left(sim, 'write_zeroes', thin_provision=True) == 0
 
 
+def shrinking_clears_what_it_cuts_off():
+    """As a delete does, in pieces: the way in which destroyed volumes are erased."""
+    with Sim() as sim:
+        prepared(sim)
+        for clear, clean in (('write_zeroes', True), ('none', False)):
+            sim.lvol('a', 8, clear_method=clear)
+            for cluster in range(2):
+                sim.write('lvs0/a', cluster * CLUSTER, text('secret ', CLUSTER))
+            sim.call('bdev_lvol_resize', name='lvs0/a', size_in_mib=4)
+            sim.lvol('b', 8)
+            left = sum(sim.read('lvs0/b', at * CLUSTER, CLUSTER).count(b'secret') for at in range(2))
+            assert (left == 0) == clean, (clear, left)
+            for name in 'ab':
+                sim.call('bdev_lvol_delete', name='lvs0/' + name)
+
+
 def unmap_zeroes_only_where_the_drive_does():
     with Sim('--drive', 'name=Z,size=1GiB,unmap=zeroes', '--drive', 'name=K,size=1GiB') as sim:
         sim.store(bdev='Z')
@@ -299,7 +315,8 @@ def thousands_of_lvols():
 
 
 run([snapshots_and_clones_share_and_part, merging_a_snapshot_keeps_what_the_clone_sees, inflate_and_decouple_change_no_byte,
-     deleted_data_shows_through, write_zeroes_leaves_nothing, unmap_zeroes_only_where_the_drive_does,
+     deleted_data_shows_through, write_zeroes_leaves_nothing, shrinking_clears_what_it_cuts_off,
+     unmap_zeroes_only_where_the_drive_does,
      shrinking_frees_and_growing_reads, a_full_thin_store_refuses_writes, kill_after_every_change, a_torn_line_never_happened,
      a_copy_of_a_drive_is_not_imported, exports_limits_and_declarations_do_not_survive, arrays_hold_their_data,
      a_mirror_degrades_and_rebuilds, a_pulled_drive_deletes_no_array, thousands_of_lvols])

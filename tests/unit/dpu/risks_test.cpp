@@ -91,6 +91,25 @@ TEST(Risk02_Shrink, BusyFromResizeIsNotUnchanged) {
   EXPECT_EQ(done.error().outcome, Outcome::unknown);
 }
 
+TEST(Risk02_Shrink, OfTrashIsSentUnlessSomebodyHasItOpen) {
+  auto shrink = [](DpuOnPeer& w, Bytes size) {
+    return w.run<void>([&w, size] { return w.dpu->shrink_volume(kId, size, w.soon()); });
+  };
+  DpuOnPeer open;
+  open.play({look(), look({.claimed = true})});
+  auto refused = shrink(open, MiB(8));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::in_use);
+  EXPECT_EQ(refused.error().outcome, Outcome::not_done);
+  EXPECT_EQ(open.count("bdev_lvol_resize"), 0u);
+  DpuOnPeer idle;
+  idle.play({look(), look(), {"bdev_lvol_resize", "true", Json{{"name", kVol}, {"size_in_mib", 8}}}});
+  EXPECT_TRUE(shrink(idle, MiB(8)));
+  idle.play({look({.blocks = 2048})});
+  EXPECT_TRUE(shrink(idle, MiB(9))) << "smaller already";
+  EXPECT_EQ(idle.count("bdev_lvol_resize"), 1u);
+}
+
 TEST(Risk02_Shrink, TheSizeIsReadInsideTheLane) {
   // Between two resizes the size changes: the second must see what the first made.
   DpuOnPeer w;
