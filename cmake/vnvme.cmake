@@ -32,7 +32,7 @@ function(vnvme_timeout name seconds)
 endfunction()
 
 # The headers that cost seconds a file, parsed once for the whole build.
-file(WRITE ${CMAKE_BINARY_DIR}/pch_anchor.cpp "// carries the precompiled header\n")
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/pch_anchor.cpp CONTENT "// carries the precompiled header\n")
 add_library(vnvme_pch OBJECT ${CMAKE_BINARY_DIR}/pch_anchor.cpp)
 target_link_libraries(vnvme_pch PRIVATE vnvme_flags)
 target_precompile_headers(vnvme_pch PRIVATE ${PROJECT_SOURCE_DIR}/cmake/pch.hpp)

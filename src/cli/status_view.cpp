@@ -1,5 +1,6 @@
 // `vnvme status`: drives -> pool -> volumes -> functions -> VMs, as one tree a DPU.
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "cli/fields.hpp"
@@ -153,7 +154,7 @@ class StatusView {
     return line_of(t_, 2,
                    {{bar(t_, part, columns), style},
                     human(Bytes{used}) + " of " + human(Bytes{total}) + " used",
-                    {std::to_string(static_cast<int>(part * 100 + 0.5)) + " %", style}});
+                    {std::to_string(std::lround(part * 100)) + " %", style}});
   }
 
   std::string pool_line(const Json& pool) {

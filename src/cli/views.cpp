@@ -1,5 +1,7 @@
 #include "cli/views.hpp"
 
+#include <cmath>
+
 #include "cli/fields.hpp"
 #include "cli/table.hpp"
 #include "core/text.hpp"
@@ -103,7 +105,7 @@ std::string show_pools(const Json& answer, const Terminal& terminal) {
     auto total = number(p, "total"), free = number(p, "free");
     double used =
         total > 0 && free <= total ? static_cast<double>(total - free) / static_cast<double>(total) : 0;
-    auto percent = static_cast<int>(used * 100 + 0.5);
+    auto percent = std::lround(used * 100);
     std::string raid = word(p, "raid"), state = word(p, "raid_state");
     if (!raid.empty() && !state.empty()) raid += " " + state;
     if (auto rebuild = word(p, "rebuild_percent"); !rebuild.empty()) raid += ", rebuilt to " + rebuild + " %";

@@ -11,12 +11,6 @@ std::uint64_t ClusterMap::find(std::uint64_t index) const {
   return index < run.index + run.length ? run.cluster + (index - run.index) : 0;
 }
 
-std::uint64_t ClusterMap::next_mapped(std::uint64_t index) const {
-  if (find(index) != 0) return index;
-  auto it = runs_.lower_bound(index);
-  return it == runs_.end() ? UINT64_MAX : it->first;
-}
-
 void ClusterMap::insert(const Run& run) {
   count_ += run.length;
   auto it = runs_.upper_bound(run.index);

@@ -17,8 +17,6 @@ class ClusterMap {
  public:
   // The base cluster, or 0 (cluster 0 holds metadata, never data).
   [[nodiscard]] std::uint64_t find(std::uint64_t index) const;
-  // First index at or after `index` that is mapped; UINT64_MAX when none.
-  [[nodiscard]] std::uint64_t next_mapped(std::uint64_t index) const;
   void insert(const Run& run);  // the indexes must be unmapped
   // Unmaps everything at or after `index` and gives what was there.
   std::vector<Run> cut(std::uint64_t index);

@@ -72,8 +72,7 @@ bool Journal::replay(const std::function<bool(const Json&)>& apply) {
     at = end + 1;
     ++lines_;
   }
-  if (at < text->size() && ::truncate(path_.c_str(), static_cast<off_t>(at)) != 0) return false;
-  return true;
+  return at == text->size() || ::truncate(path_.c_str(), static_cast<off_t>(at)) == 0;
 }
 
 bool Journal::append(const Json& line) {

@@ -20,7 +20,8 @@ std::string with_prefix(std::string_view prefix, std::string_view uuid) {
 // (I1).
 std::optional<std::string> own_uuid(std::string_view hex) {
   auto uuid = uuid_from_hex(hex);
-  return uuid && uuid_hex(*uuid) == hex ? uuid : std::nullopt;
+  if (!uuid || uuid_hex(*uuid) != hex) return std::nullopt;
+  return uuid;
 }
 
 // A label as people read it on the DPU: no control characters, no "/" (SPDK splits aliases there).
@@ -50,7 +51,8 @@ std::string volume_name(const VolumeId& id, std::string_view label, std::size_t 
   std::string name = with_prefix(kVolume, id.value);
   if (name.size() + 2 > limit) return name;
   std::string tail = readable(label, limit - name.size() - 1);
-  return tail.empty() ? name : name + "." + tail;
+  if (!tail.empty()) name += "." + tail;
+  return name;
 }
 
 std::string base_name(const VolumeId& id) {

@@ -17,8 +17,7 @@ DomainKind domain_kind(std::string_view domain) {
 std::optional<std::uint32_t> domid_of(std::string_view domain) {
   std::uint32_t id = 0;
   auto [end, error] = std::from_chars(domain.data(), domain.data() + domain.size(), id);
-  if (error != std::errc{} || domain.empty() || end != domain.data() + domain.size() || id == 0)
-    return std::nullopt;
+  if (error != std::errc{} || end != domain.data() + domain.size() || id == 0) return std::nullopt;
   return id;
 }
 
@@ -35,7 +34,9 @@ std::string describe_owner(const AttachmentRecord& a) {
   if (auto vm = vm_of_owner(a.owner)) return "VM " + vm->value;
   std::vector<std::string> some(a.domains.begin(), a.domains.end());
   if (some.size() > 3) some.resize(3);
-  return "dom0" + (some.empty() ? "" : " (" + join(some, ", ") + ")");
+  std::string text = kDom0;
+  if (!some.empty()) text += " (" + join(some, ", ") + ")";
+  return text;
 }
 
 Result<void> may_attach(const World& world, const VolumeRecord& volume, const std::string& owner) {

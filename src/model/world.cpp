@@ -57,33 +57,29 @@ void World::put(const RequestRecord& r) {
 
 void World::apply(const Change& change) {
   std::visit(Overloaded{
-                 [this](const auto& p) requires requires { p.record;
-}
-{ put(p.record); }
-,
-    [this](const Erase<SrId>& e) {
-      srs_.erase(e.key);
-      by_sr_.erase(e.key);
-    },
-    [this](const Erase<VolumeId>& e) { erase(e.key); },
-    [this](const EraseAttachment& e) {
-      attachments_.erase({e.volume, e.owner});
-    },
-    [this](const EraseReservation& e) {
-      reservations_.erase({e.vm, e.dpu});
-    },
-    [this](const EraseNsid& e) {
-      nsids_.erase({e.owner, e.volume});
-    },
-    [this](const EraseIntent& e) { intents_.erase(e.id); },
-    [this](const Erase<RequestId>& e) {
-      requests_.erase(e.key);
-      std::erase(request_order_, e.key);
-    },
-    [this](const PutNote& n) { notes_[n.key] = n.value; },
-    [this](const EraseNote& n) { notes_.erase(n.key); },
-}  // namespace vnvme::model
-,
+                 [this]<class Record>(const Put<Record>& p) { put(p.record); },
+                 [this](const Erase<SrId>& e) {
+                   srs_.erase(e.key);
+                   by_sr_.erase(e.key);
+                 },
+                 [this](const Erase<VolumeId>& e) { erase(e.key); },
+                 [this](const EraseAttachment& e) {
+                   attachments_.erase({e.volume, e.owner});
+                 },
+                 [this](const EraseReservation& e) {
+                   reservations_.erase({e.vm, e.dpu});
+                 },
+                 [this](const EraseNsid& e) {
+                   nsids_.erase({e.owner, e.volume});
+                 },
+                 [this](const EraseIntent& e) { intents_.erase(e.id); },
+                 [this](const Erase<RequestId>& e) {
+                   requests_.erase(e.key);
+                   std::erase(request_order_, e.key);
+                 },
+                 [this](const PutNote& n) { notes_[n.key] = n.value; },
+                 [this](const EraseNote& n) { notes_.erase(n.key); },
+             },
              change);
 }
 
@@ -122,13 +118,6 @@ const AttachmentRecord* World::attachment(const VolumeId& id, const std::string&
 
 const ReservationRecord* World::reservation(const VmId& vm, const DpuId& dpu) const {
   return find_in(reservations_, ReservationKey{vm, dpu});
-}
-
-std::vector<const IntentRecord*> World::intents_of(const SrId& sr) const {
-  std::vector<const IntentRecord*> out;
-  for (const auto& [id, intent] : intents_)
-    if (intent.sr == sr) out.push_back(&intent);
-  return out;
 }
 
 bool World::has_intent(const VolumeId& volume) const {

@@ -31,7 +31,6 @@ class World {
   [[nodiscard]] std::vector<const AttachmentRecord*> attachments_of(const VolumeId&) const;
   [[nodiscard]] const AttachmentRecord* attachment(const VolumeId&, const std::string& owner) const;
   [[nodiscard]] const ReservationRecord* reservation(const VmId&, const DpuId&) const;
-  [[nodiscard]] std::vector<const IntentRecord*> intents_of(const SrId&) const;
   [[nodiscard]] bool has_intent(const VolumeId&) const;
   // The NSID that the owner's guest knows this volume by; else the lowest that no volume of the owner has
   // had.

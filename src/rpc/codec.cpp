@@ -53,13 +53,13 @@ Result<std::string> encode_request(std::uint64_t id, std::string_view method, co
 
 Result<Decoded> decode_answer(std::string frame) {
   std::string_view id, result, error;
-  auto cut = each_member(
-      frame, [&id, &result, &error](std::string_view key, std::string_view value) -> Result<void> {
-        if (key == "id") id = value;
-        if (key == "result") result = value;
-        if (key == "error") error = value;
-        return {};
-      });
+  auto keep = [&id, &result, &error](std::string_view key, std::string_view value) -> Result<void> {
+    if (key == "id") id = value;
+    if (key == "result") result = value;
+    if (key == "error") error = value;
+    return {};
+  };
+  auto cut = each_member(frame, keep);
   if (!cut) return fail(cut.error());
   Decoded decoded{decode_id(id),
                   fail(Errc::protocol, "an answer with neither result nor error", Outcome::unknown)};

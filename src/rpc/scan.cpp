@@ -24,14 +24,13 @@ std::size_t value_end(std::string_view text, std::size_t at, const ScanLimits& l
   char first = text[at];
   if (first == '{' || first == '[' || first == '"') {
     Brackets brackets(limits);
-    for (auto i = at; i < text.size(); ++i) {
+    for (auto i = at;; ++i) {
       i += brackets.skip_plain(text.substr(i));
-      if (i == text.size()) break;
+      if (i == text.size()) return std::string_view::npos;
       auto step = brackets.step(text[i]);
       if (step == Brackets::Step::bad) return std::string_view::npos;
       if (step == Brackets::Step::end) return i + 1;
     }
-    return std::string_view::npos;
   }
   auto end = text.find_first_of(" \t\r\n,]}", at);
   if (end == std::string_view::npos) end = text.size();
@@ -191,7 +190,8 @@ Result<void> each_member(std::string_view text, const MemberFn& each, const Scan
     if (!next) return fail(next.error());
     at = *next;
   }
-  return skip_space(text, at) == text.size() ? Result<void>() : bad("text after the object");
+  if (skip_space(text, at) != text.size()) return bad("text after the object");
+  return {};
 }
 
 Result<void> each_element(std::string_view text, const ElementFn& each, const ScanLimits& limits) {
@@ -209,7 +209,8 @@ Result<void> each_element(std::string_view text, const ElementFn& each, const Sc
     if (!next) return fail(next.error());
     at = *next;
   }
-  return skip_space(text, at) == text.size() ? Result<void>() : bad("text after the array");
+  if (skip_space(text, at) != text.size()) return bad("text after the array");
+  return {};
 }
 
 }  // namespace vnvme::rpc

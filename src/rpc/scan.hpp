@@ -27,7 +27,6 @@ class Brackets {
   // How many bytes at the beginning of `text` are the plain inside of a string: they are taken at once, the
   // next one is for step(). Most of an answer are such bytes, and each is scanned several times.
   std::size_t skip_plain(std::string_view text);
-  [[nodiscard]] bool in_string() const { return in_string_; }
   [[nodiscard]] std::uint32_t depth() const { return depth_; }
   [[nodiscard]] const char* why() const { return why_; }
 

@@ -6,7 +6,6 @@ namespace vnvme::dpu::snap {
 namespace {
 
 using spdk::ours;
-using spdk::Step;
 
 // A controller with its subsystem.
 struct Found {

@@ -53,6 +53,19 @@ TEST(Names, TheLabelIsReadableAndCutAtACharacter) {
   }
 }
 
+TEST(Names, ALimitWithoutRoomForALabelLeavesTheNameWhole) {
+  const std::string bare = "vnvme." + kHex;
+  for (std::size_t limit : {0u, 38u, 39u}) EXPECT_EQ(volume_name(kId, "root", limit), bare) << limit;
+  EXPECT_EQ(volume_name(kId, "root", 40), bare + ".r");
+  EXPECT_EQ(volume_name(kId, "\u00e9", 40), bare) << "no part of a character";
+}
+
+TEST(Names, ARaidIsNamedAfterItsSrAndIsNoVolume) {
+  EXPECT_EQ(raid_name(SrId(kId.value)), "vnvme-raid.6c84b44ca61b41a4");
+  EXPECT_FALSE(parse_name(raid_name(SrId(kId.value))));
+  EXPECT_FALSE(sr_of_pool_name(raid_name(SrId(kId.value))));
+}
+
 TEST(Names, SerialsFitTheFieldOfAController) {
   // Fixed for ever: functions are found again by it.
   EXPECT_EQ(serial_of_vm(VmId("aaaaaaaa-0000-0000-0000-000000000001")).size(), 20u);

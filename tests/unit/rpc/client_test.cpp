@@ -361,7 +361,8 @@ TEST_F(Sockets, AddressesAreNumericAndChecked) {
        {std::string("unix:"), std::string("unix:relative"), longer, std::string("tcp:localhost:1"),
         std::string("tcp:127.0.0.1"), std::string("tcp:127.0.0.1:0"), std::string("tcp:127.0.0.1:65536"),
         std::string("tcp:127.0.0.1:1x"), std::string("tcp:::1:5"), std::string("tcp:[::1]"),
-        std::string("http://x"), std::string("")}) {
+        std::string("tcp:[::1:5"), std::string("tcp:[]:5"), std::string("tcp:127.0.0.1:x"),
+        std::string("tcp:127.0.0.1:"), std::string("http://x"), std::string("")}) {
     auto made = make_connector(io, bad);
     ASSERT_FALSE(made) << bad;
     EXPECT_EQ(made.error().code, Errc::invalid_argument);

@@ -179,6 +179,32 @@ TEST_F(Mux, TheNextDeadlineIsTheEarliest) {
   EXPECT_EQ(mux.next_deadline(), kStart + seconds(3));
 }
 
+TEST_F(Mux, WhatCannotBeEncodedTakesNoId) {
+  auto refused = mux.submit("m", Json::array({1}), kStart + seconds(1));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(mux.pending(), 0u);
+  EXPECT_EQ(submit(), 100u);
+}
+
+TEST_F(Mux, AGivenUpRequestMakesRoomOnlyWhenItsAnswerComes) {
+  auto a = submit(seconds(1));
+  submit();
+  auto c = submit();
+  write_all();
+  mux.expire(kStart + seconds(1));
+  EXPECT_TRUE(mux.stage().empty()) << "the peer is still at it";
+  EXPECT_FALSE(*answer(a));
+  EXPECT_FALSE(mux.stage().empty());
+  EXPECT_EQ(mux.status(c), Multiplexer::Status::staged);
+  write_all();
+  mux.close(Error{.code = Errc::unreachable, .text = "gone"});
+  EXPECT_FALSE(*answer(a)) << "nothing is owed after the end";
+  submit(), submit();
+  write_all();
+  EXPECT_EQ(mux.status(103), Multiplexer::Status::written) << "and nothing counts as in flight";
+  EXPECT_EQ(mux.status(104), Multiplexer::Status::written);
+}
+
 TEST(SessionTable, EveryStateAndEvent) {
   using S = SessionState;
   using E = SessionEvent;
@@ -226,6 +252,13 @@ TEST(SessionTable, EveryStateAndEvent) {
       }
     }
   }
+}
+
+TEST(SessionTable, StatesAndEventsHaveTheirNames) {
+  EXPECT_EQ(to_string(SessionState::idle), "idle");
+  EXPECT_EQ(to_string(SessionState::closed), "closed");
+  EXPECT_EQ(to_string(SessionEvent::start), "start");
+  EXPECT_EQ(to_string(SessionEvent::stop), "stop");
 }
 
 TEST(SessionTable, EveryStateButTheLastHasAWayOnAndBackUp) {

@@ -141,6 +141,31 @@ TEST(FrameScanner, DepthSixtyFourIsTheLast) {
   EXPECT_FALSE(deep.next());
 }
 
+// The frame scanner never lets it come to these; others may use the brackets by themselves.
+TEST(Brackets, RefuseWhatNoFrameBegins) {
+  const ScanLimits generous{.depth = 1000};
+  Brackets closing(generous), object(generous), deep(generous);
+  EXPECT_EQ(closing.step(']'), Brackets::Step::bad);
+  EXPECT_STREQ(closing.why(), "a bracket too many");
+  EXPECT_EQ(object.step('}'), Brackets::Step::bad);
+  Brackets text(generous);
+  for (char c : std::string("\"ab\\\"")) EXPECT_EQ(text.step(c), Brackets::Step::more) << c;
+  EXPECT_EQ(text.step('"'), Brackets::Step::end);
+  for (int i = 0; i < 64; ++i) EXPECT_EQ(deep.step('['), Brackets::Step::more) << i;
+  EXPECT_EQ(deep.step('['), Brackets::Step::bad) << "whatever the limit says: one machine word";
+}
+
+TEST(FrameScanner, BytesBeyondAsciiAreForStringsOnly) {
+  for (const std::string& text : {std::string("{\x7F}"), std::string("{\x80}"), std::string("{\x1F}")}) {
+    FrameScanner scanner;
+    scanner.feed(text);
+    EXPECT_FALSE(scanner.next()) << text;
+  }
+  FrameScanner scanner;
+  scanner.feed("{\t\"\x7F\xC3\xA9\":\r\n1}");
+  EXPECT_TRUE(scanner.next().value());
+}
+
 TEST(EachMember, CutsWithoutBuilding) {
   std::vector<std::pair<std::string, std::string>> seen;
   auto keep = [&seen](std::string_view key, std::string_view value) -> Result<void> {
@@ -153,13 +178,28 @@ TEST(EachMember, CutsWithoutBuilding) {
   EXPECT_EQ(seen[1].second, R"({"c":[1,"}"]})");
   EXPECT_EQ(seen[2].second, R"("x\"y")");
   EXPECT_EQ(seen[3].first, "e");
+  ASSERT_TRUE(each_member(" { } ", keep));
+  EXPECT_EQ(seen.size(), 4u);
 }
 
 TEST(EachMember, RefusesWhatIsNoObject) {
   auto any = [](std::string_view, std::string_view) -> Result<void> { return {}; };
-  for (const char* text : {"", "[]", "{", "{\"a\"}", "{\"a\":}", "{\"a\":1", "{\"a\":1,}", "{a:1}",
-                           "{\"a\":1}x", "{\"a\":1 \"b\":2}", "{\"a", "{\"a\":[1}", "{,}"})
+  for (const char* text :
+       {"", "[]", "{", "{\"a\"}", "{\"a\":}", "{\"a\":1", "{\"a\":1,}", "{a:1}", "{\"a\":1}x",
+        "{\"a\":1 \"b\":2}", "{\"a", "{\"a\":[1}", "{,}", "{\"a\"", "{\"a\":{", "{\"a\":[[", "{} x"})
     EXPECT_FALSE(each_member(text, any)) << text;
+}
+
+TEST(EachMember, StopsAtTheFirstError) {
+  std::string seen;
+  auto stop = [&seen](std::string_view key, std::string_view) -> Result<void> {
+    seen += key;
+    return fail(Errc::conflict, "no more");
+  };
+  auto stopped = each_member(R"({"a":1,"b":2})", stop);
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code, Errc::conflict);
+  EXPECT_EQ(seen, "a");
 }
 
 TEST(EachElement, CutsAndRefuses) {
@@ -224,12 +264,19 @@ TEST(AnswerDecoding, ResultNullAndFalseAreResults) {
 }
 
 TEST(AnswerDecoding, StrangeIdsBelongToNobody) {
-  for (const char* id : {"null", "\"1\"", "-1", "1.5", "99999999999999999999", "{}", "1e3", ""}) {
+  for (const char* id : {"null", "\"1\"", "-1", "1.5", "99999999999999999999", "{}", "1e3", "",
+                         "100000000000000000000000", "1:2"}) {
     auto text = std::string(R"({"id":)") + (*id == 0 ? "null" : id) + R"(,"result":true})";
     auto decoded = decode_answer(text);
     ASSERT_TRUE(decoded) << id;
     EXPECT_FALSE(decoded->id) << id;
   }
+}
+
+TEST(AnswerDecoding, WithoutAnIdItIsNobodys) {
+  auto decoded = decode_answer(R"({"result":true})");
+  ASSERT_TRUE(decoded && decoded->payload);
+  EXPECT_FALSE(decoded->id);
 }
 
 TEST(AnswerDecoding, UnreadablePayloadIsUnknown) {
