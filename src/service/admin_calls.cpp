@@ -8,6 +8,7 @@
 #include "model/ownership.hpp"
 #include "service/admin_text.hpp"
 #include "service/drive_check.hpp"
+#include "service/reservations.hpp"
 
 namespace vnvme::service {
 namespace {
@@ -340,70 +341,18 @@ Task<Result<nlohmann::json>> AdminCalls::functions(Deadline deadline) {
 Task<Result<nlohmann::json>> AdminCalls::reserve(Json args, Deadline deadline) {
   auto vm_text = parse_uuid(text_of(args, "vm").value_or(""));
   if (!vm_text) co_return fail(Errc::invalid_argument, "this wants the uuid of a VM");
-  VmId vm(*vm_text);
   auto link = the_link(args);
   if (!link) co_return fail(std::move(link.error()));
-  auto ready = co_await (*link)->ready(deadline);
-  if (!ready) co_return fail(std::move(ready.error()));
-  auto guard = co_await core_.guards.acquire("VM " + vm.value, "reserve", deadline);
-  if (!guard) co_return fail(std::move(guard.error()));
-  // The serial is a function of the VM, so an interrupted reservation finds its function again (C1).
-  ReservationRecord record{vm, (*link)->id(), FunctionId(), model::serial_of_vm(vm)};
-  if (const ReservationRecord* known = core_.world.reservation(vm, (*link)->id())) record = *known;
-  for (const auto& [key, r] : core_.world.reservations())
-    if (r.vm != vm && r.serial == record.serial && r.dpu == record.dpu)
-      co_return fail(Errc::conflict, "VM " + r.vm.value + " has the serial " + r.serial + " that VM " +
-                                         vm.value + " would get");
-  auto stored = co_await core_.commit(Changes().put(record));
-  if (!stored) co_return fail(std::move(stored.error()));
-  auto lane = co_await (*link)->functions_lane().acquire("reserve for VM " + vm.value, deadline);
-  if (!lane) co_return fail(std::move(lane.error()));
-  auto function = co_await own_function(core_, **link, record.serial, record.function, deadline);
-  if (!function) {
-    if (function.error().outcome == Outcome::not_done && record.function.empty())
-      (void)co_await core_.commit(Changes().erase_reservation(vm, (*link)->id()));
-    co_return fail(std::move(function.error()));
-  }
-  record.function = function->id;
-  stored = co_await core_.commit(Changes().put(record));
-  if (!stored) co_return fail(std::move(stored.error()));
-  if (!function->bdf.empty()) {
-    auto bound = co_await core_.ports.pci.bind_pciback(function->bdf, deadline);
-    if (!bound) co_return fail(std::move(bound.error()));
-  }
-  core_.event("info", "function " + function->id.value,
-              "function " + function->id.value + " is reserved for VM " + vm.value);
-  co_return Json{{"function", function->id.value}, {"bdf", function->bdf}, {"serial", record.serial}};
+  auto done = co_await reserve_function(core_, VmId(*vm_text), **link, ReservedBy::hand, deadline);
+  if (!done) co_return fail(std::move(done.error()));
+  co_return Json{{"function", done->id.value}, {"bdf", done->bdf}, {"serial", done->serial}};
 }
 
 Task<Result<nlohmann::json>> AdminCalls::unreserve(Json args, Deadline deadline) {
   auto vm_text = parse_uuid(text_of(args, "vm").value_or(""));
   if (!vm_text) co_return fail(Errc::invalid_argument, "this wants the uuid of a VM");
-  VmId vm(*vm_text);
-  auto guard = co_await core_.guards.acquire("VM " + vm.value, "unreserve", deadline);
-  if (!guard) co_return fail(std::move(guard.error()));
-  std::vector<ReservationRecord> mine;
-  for (const auto& [key, r] : core_.world.reservations())
-    if (r.vm == vm) mine.push_back(r);
-  for (const auto& [key, a] : core_.world.attachments())
-    if (a.owner == model::owner_of_vm(vm))
-      co_return fail(Errc::in_use,
-                     "VM " + vm.value + " still has volume " + a.volume.value + "; shut it down first");
-  for (const ReservationRecord& r : mine) {
-    auto link = core_.link(r.dpu);
-    if (!link) co_return fail(std::move(link.error()));
-    auto ready = co_await (*link)->ready(deadline);
-    if (!ready) co_return fail(std::move(ready.error()));
-    auto lane = co_await (*link)->functions_lane().acquire("unreserve of VM " + vm.value, deadline);
-    if (!lane) co_return fail(std::move(lane.error()));
-    // The function first: as long as the record is there, this can be called again.
-    if (!r.function.empty()) {
-      auto closed = co_await (*link)->dpu().close_function(r.function, deadline);
-      if (!closed) co_return fail(std::move(closed.error()));
-    }
-    auto stored = co_await core_.commit(Changes().erase_reservation(vm, r.dpu));
-    if (!stored) co_return fail(std::move(stored.error()));
-  }
+  auto done = co_await release_functions(core_, VmId(*vm_text), deadline);
+  if (!done) co_return fail(std::move(done.error()));
   co_return Json::object();
 }
 

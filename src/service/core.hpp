@@ -16,6 +16,7 @@
 #include "vnvme/events.hpp"
 #include "vnvme/host.hpp"
 #include "vnvme/store.hpp"
+#include "vnvme/xapi.hpp"
 
 namespace vnvme::service {
 
@@ -31,6 +32,9 @@ struct Ports {
   EventLog& events;
   // Makes the client of the DPU at that URI ("unix:/path", "tcp:127.0.0.1:4420"); refuses bad URIs.
   std::function<Result<std::unique_ptr<dpu::Dpu>>(const DpuId&)> open_dpu;
+  // The toolstack; null where functions are reserved by hand.
+  xapi::Xapi* xapi = nullptr;
+  xapi::Watch* watch = nullptr;
 };
 
 struct Options {

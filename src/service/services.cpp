@@ -12,6 +12,7 @@ Services::Services(Ports ports, Options options)
       datapath_(core_),
       housekeeper_(core_, datapath_),
       trash_(core_),
+      toolstack_(core_),
       admin_(core_, trash_) {}
 
 Task<Result<void>> Services::start() {
@@ -31,6 +32,7 @@ Task<Result<void>> Services::start() {
   }
   core_.spawn([this]() -> Task<void> { co_await housekeeper_.run(); });
   core_.spawn([this]() -> Task<void> { co_await trash_.run(); });
+  core_.spawn([this]() -> Task<void> { co_await toolstack_.run(); });
   co_return Result<void>{};
 }
 

@@ -8,6 +8,7 @@
 #include "service/datapath_calls.hpp"
 #include "service/housekeeper.hpp"
 #include "service/sr_calls.hpp"
+#include "service/toolstack.hpp"
 #include "service/volume_calls.hpp"
 #include "vnvme/admin.hpp"
 #include "vnvme/smapi.hpp"
@@ -71,6 +72,7 @@ class Services : public smapi::Handler, public AdminHandler {
   DatapathCalls datapath_;
   Housekeeper housekeeper_;
   Trash trash_;
+  Toolstack toolstack_;
   AdminCalls admin_;
 };
 

@@ -106,6 +106,11 @@ void Rig::boot() {
   service::Ports ports{io->get_executor(), store, pci, domains, blocks, events, [this](const DpuId&) {
                          return Result<std::unique_ptr<dpu::Dpu>>(std::make_unique<FakeDpu>(card, plan));
                        }};
+  if (with_xapi) {
+    xapi.forget();
+    ports.xapi = &xapi;
+    ports.watch = &xapi;
+  }
   services = std::make_unique<service::Services>(std::move(ports), std::move(options));
   auto started = run<Result<void>>([this] { return services->start(); });
   if (started && !*started) ADD_FAILURE() << started->error().describe();

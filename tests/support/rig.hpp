@@ -10,6 +10,7 @@
 #include "service/services.hpp"
 #include "state/memory_store.hpp"
 #include "support/fake_dpu.hpp"
+#include "support/fake_toolstack.hpp"
 
 namespace vnvme::test {
 
@@ -102,6 +103,8 @@ class Rig {
   FakeBlocks blocks{plan};
   EventLog events;
   Bytes wipe_piece = GiB(1);  // of the next boot
+  FakeToolstack xapi{plan};
+  bool with_xapi = false;  // of the next boot
   SrId sr{"11111111-2222-3333-4444-555555555555"};
   VmId vm{"aaaaaaaa-0000-0000-0000-000000000001"};
   std::unique_ptr<boost::asio::io_context> io;

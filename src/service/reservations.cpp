@@ -1,0 +1,107 @@
+#include "service/reservations.hpp"
+
+#include "model/names.hpp"
+#include "model/ownership.hpp"
+#include "service/datapath_calls.hpp"
+
+namespace vnvme::service {
+namespace {
+
+constexpr std::string_view kByHand = "reserved-by-hand.";
+
+std::string note_of(const VmId& vm) {
+  return std::string(kByHand) + vm.value;
+}
+
+Result<void> check_serial(const Core& core, const ReservationRecord& wanted) {
+  for (const auto& [key, r] : core.world.reservations())
+    if (r.vm != wanted.vm && r.serial == wanted.serial && r.dpu == wanted.dpu)
+      return fail(Errc::conflict, "VM " + r.vm.value + " has the serial " + r.serial + " that VM " +
+                                      wanted.vm.value + " would get");
+  return {};
+}
+
+std::vector<Change> first_changes(const ReservationRecord& record, ReservedBy by) {
+  std::vector<Change> changes{Put<ReservationRecord>{record}};
+  if (by == ReservedBy::hand) changes.push_back(PutNote{note_of(record.vm), record.dpu.value});
+  return changes;
+}
+
+}  // namespace
+
+std::set<VmId> reserved_by_hand(const Core& core) {
+  std::set<VmId> out;
+  for (const auto& [key, value] : core.world.notes())
+    if (key.starts_with(kByHand)) out.insert(VmId(key.substr(kByHand.size())));
+  return out;
+}
+
+Task<Result<dpu::Function>> reserve_function(Core& core, VmId vm, Link& link, ReservedBy by,
+                                             Deadline deadline) {
+  auto ready = co_await link.ready(deadline);
+  if (!ready) co_return fail(std::move(ready.error()));
+  auto guard = co_await core.guards.acquire("VM " + vm.value, "reserve", deadline);
+  if (!guard) co_return fail(std::move(guard.error()));
+  // The serial is a function of the VM, so an interrupted reservation finds its function again (C1).
+  ReservationRecord record{vm, link.id(), FunctionId(), model::serial_of_vm(vm)};
+  if (const ReservationRecord* known = core.world.reservation(vm, link.id())) record = *known;
+  const bool fresh = record.function.empty();
+  auto unique = check_serial(core, record);
+  if (!unique) co_return fail(std::move(unique.error()));
+  auto first = first_changes(record, by);
+  auto stored = co_await core.commit(std::move(first));
+  if (!stored) co_return fail(std::move(stored.error()));
+  auto lane = co_await link.functions_lane().acquire("reserve for VM " + vm.value, deadline);
+  if (!lane) co_return fail(std::move(lane.error()));
+  auto function = co_await own_function(core, link, record.serial, record.function, deadline);
+  if (!function) {
+    if (function.error().outcome == Outcome::not_done && fresh) {
+      std::vector<Change> back{EraseReservation{vm, link.id()}};
+      if (by == ReservedBy::hand) back.push_back(EraseNote{note_of(vm)});
+      (void)co_await core.commit(std::move(back));
+    }
+    co_return fail(std::move(function.error()));
+  }
+  record.function = function->id;
+  stored = co_await core.commit(Changes().put(record));
+  if (!stored) co_return fail(std::move(stored.error()));
+  if (!function->bdf.empty()) {
+    auto bound = co_await core.ports.pci.bind_pciback(function->bdf, deadline);
+    if (!bound) co_return fail(std::move(bound.error()));
+  }
+  if (fresh)
+    core.event("info", "function " + function->id.value,
+               "function " + function->id.value + " is reserved for VM " + vm.value);
+  co_return function;
+}
+
+Task<Result<void>> release_functions(Core& core, VmId vm, Deadline deadline) {
+  auto guard = co_await core.guards.acquire("VM " + vm.value, "unreserve", deadline);
+  if (!guard) co_return fail(std::move(guard.error()));
+  std::vector<ReservationRecord> mine;
+  for (const auto& [key, r] : core.world.reservations())
+    if (r.vm == vm) mine.push_back(r);
+  for (const auto& [key, a] : core.world.attachments())
+    if (a.owner == model::owner_of_vm(vm))
+      co_return fail(Errc::in_use,
+                     "VM " + vm.value + " still has volume " + a.volume.value + "; shut it down first");
+  for (const ReservationRecord& r : mine) {
+    auto link = core.link(r.dpu);
+    if (!link) co_return fail(std::move(link.error()));
+    auto ready = co_await (*link)->ready(deadline);
+    if (!ready) co_return fail(std::move(ready.error()));
+    auto lane = co_await (*link)->functions_lane().acquire("unreserve of VM " + vm.value, deadline);
+    if (!lane) co_return fail(std::move(lane.error()));
+    // The function first: as long as the record is there, this can be called again.
+    if (!r.function.empty()) {
+      auto closed = co_await (*link)->dpu().close_function(r.function, deadline);
+      if (!closed) co_return fail(std::move(closed.error()));
+    }
+    std::vector<Change> gone{EraseReservation{vm, r.dpu}, EraseNote{note_of(vm)}};
+    auto stored = co_await core.commit(std::move(gone));
+    if (!stored) co_return fail(std::move(stored.error()));
+  }
+  co_return Result<void>{};
+}
+
+}  // namespace vnvme::service
