@@ -163,7 +163,12 @@ void read_all(Section top, Config& config) {
   bool scripted = domains.one_of("kind", "xenstore", {"xenstore", "scripted"}) == "scripted";
   config.domains = scripted ? DomainsKind::scripted : DomainsKind::xenstore;
   config.domains_root = domains.path("root", config.domains_root);
-  config.toolstack = top.one_of("toolstack", config.toolstack, {"none"});
+  bool xapi = top.one_of("toolstack", "none", {"none", "xapi"}) == "xapi";
+  config.toolstack = xapi ? ToolstackKind::xapi : ToolstackKind::none;
+  Section api = top.below("xapi");
+  api.only({"uri"});
+  config.xapi_uri = api.text("uri", config.xapi_uri);
+  if (auto uri = check_dpu_uri(config.xapi_uri); !uri) api.complain("uri", uri.error().text);
   read_dpus(top, config);
 }
 

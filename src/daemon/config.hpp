@@ -23,6 +23,8 @@ struct DpuConfig {
 };
 
 enum class HostKind { sysfs, fake };
+// none: functions are reserved by hand.
+enum class ToolstackKind { none, xapi };
 enum class DomainsKind { xenstore, scripted };
 
 struct Config {
@@ -40,7 +42,8 @@ struct Config {
   std::string host_root = "/";
   DomainsKind domains = DomainsKind::xenstore;
   std::string domains_root = "/";
-  std::string toolstack = "none";
+  ToolstackKind toolstack = ToolstackKind::none;
+  std::string xapi_uri = "unix:/var/lib/xcp/xapi";
 };
 
 inline constexpr std::size_t kConfigLimit = 1u << 20;

@@ -14,6 +14,8 @@
 #include "host/xenstore_socket.hpp"
 #include "service/services.hpp"
 #include "state/sqlite_store.hpp"
+#include "xapi/client.hpp"
+#include "xapi/watcher.hpp"
 
 namespace vnvme::daemon {
 namespace {
@@ -47,17 +49,32 @@ std::unique_ptr<host::MarkerBackend> make_markers(const Config& config, EventLog
                                           const std::string& text) { events.add(level, object, text); });
 }
 
+// XAPI's client and the watch over its database; both null where functions are reserved by hand.
+struct XapiSide {
+  std::unique_ptr<xapi::Client> client;
+  std::unique_ptr<xapi::Watcher> watcher;
+};
+Result<XapiSide> make_xapi(boost::asio::io_context& io, const Config& config) {
+  XapiSide out;
+  if (config.toolstack == ToolstackKind::none) return out;
+  auto connector = rpc::make_connector(io, config.xapi_uri);
+  if (!connector) return fail(std::move(connector.error()));
+  out.client = std::make_unique<xapi::Client>(io, std::move(*connector), xapi::Client::Options());
+  out.watcher = std::make_unique<xapi::Watcher>(io, *out.client, xapi::Watcher::Options());
+  return out;
+}
+
 class RealBackend final : public Backend {
  public:
   RealBackend(boost::asio::io_context& io, const Config& config, EventLog& events,
-              std::unique_ptr<Store> store)
+              std::unique_ptr<Store> store, XapiSide xapi)
       : executor_(io.get_executor()),
         store_(std::move(store)),
         pci_(make_pci(config)),
         domains_(make_domains(config)),
         markers_(make_markers(config, events)),
-        services_(service::Ports{executor_, *store_, *pci_, *domains_, blocks_, events, opener(io, config)},
-                  options(config)) {}
+        xapi_(std::move(xapi)),
+        services_(ports(io, config, events), options(config)) {}
 
   Task<Result<void>> start() override {
     if (markers_) {
@@ -70,6 +87,11 @@ class RealBackend final : public Backend {
   Task<void> stop(Deadline deadline) override {
     services_.stop();
     if (markers_) markers_->stop();
+    if (xapi_.client) {
+      // Before its connections end: XAPI keeps a session for a day.
+      co_await xapi_.client->logout(deadline.capped(std::chrono::seconds(1)));
+      xapi_.client->shutdown();
+    }
     Timer tick(executor_);
     auto idle = [this] { return services_.idle() && !(markers_ && markers_->running()); };
     while (!idle() && !deadline.passed()) {
@@ -83,6 +105,12 @@ class RealBackend final : public Backend {
   AdminHandler& admin() override { return services_; }
 
  private:
+  service::Ports ports(boost::asio::io_context& io, const Config& config, EventLog& events) {
+    service::Ports out{executor_, *store_, *pci_, *domains_, blocks_, events, opener(io, config)};
+    out.xapi = xapi_.client.get();
+    out.watch = xapi_.watcher.get();
+    return out;
+  }
   static service::Options options(const Config& config) {
     service::Options o;
     for (const DpuConfig& d : config.dpus) o.dpu_names[d.name] = DpuId(d.uri);
@@ -109,6 +137,7 @@ class RealBackend final : public Backend {
   std::unique_ptr<host::Pci> pci_;
   std::unique_ptr<host::Domains> domains_;
   std::unique_ptr<host::MarkerBackend> markers_;
+  XapiSide xapi_;
   host::LocalBlockDevices blocks_;
   service::Services services_;
 };
@@ -125,7 +154,9 @@ Result<std::unique_ptr<Backend>> make_backend(boost::asio::io_context& io, const
   // rest.
   auto store = state::open_sqlite_store(io.get_executor(), std::move(options));
   if (!store) return fail(store.error());
-  return std::make_unique<RealBackend>(io, config, events, std::move(*store));
+  auto xapi = make_xapi(io, config);
+  if (!xapi) return fail(std::move(xapi.error()));
+  return std::make_unique<RealBackend>(io, config, events, std::move(*store), std::move(*xapi));
 }
 
 }  // namespace vnvme::daemon
