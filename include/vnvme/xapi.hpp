@@ -177,9 +177,9 @@ enum class Field : std::uint8_t { other_config, blocked_operations, sm_config };
 struct Message {
   std::string name;
   std::int64_t priority = 3;  // 1 data loss imminent ... 5 information
-  Class cls = Class::pool;
-  std::string uuid;  // of the object
-  std::string body;  // UTF-8
+  Class cls = Class::pool;    // VM, VDI, SR, host or pool: XAPI has no messages about the others
+  std::string uuid;           // of the object
+  std::string body;           // UTF-8
 };
 
 class Xapi {

@@ -326,6 +326,9 @@ Task<Result<void>> Client::scan_sr(Ref sr, Deadline deadline) {
 
 Task<Result<Ref>> Client::create_message(Message message, Deadline deadline) {
   const std::string method = "message.create";
+  if (message.cls == Class::vbd || message.cls == Class::pbd)
+    co_return fail(Errc::invalid_argument,
+                   "XAPI has no messages about a " + std::string(to_string(message.cls)));
   if (!is_utf8(message.body)) message.body = printable(message.body, kMessageBytes);
   // The classes of message.create are spelled differently: "Host", "Pool".
   std::string cls(to_string(message.cls));

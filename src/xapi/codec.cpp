@@ -123,7 +123,9 @@ Result<Answer> Answer::parse(std::string body, std::uint64_t id) {
 
 Error error_of(const Failure& failure, std::string_view method) {
   auto words = failure.code;
-  for (const auto& param : failure.params) words += ", " + param;
+  // The parameter of SESSION_INVALID is the session: a key to XAPI does not go into logs.
+  if (failure.code != kSessionInvalid)
+    for (const auto& param : failure.params) words += ", " + param;
   Error out{.code = Errc::not_permitted,
             .outcome = Outcome::not_done,
             .text = "XAPI refused " + std::string(method) + ": " + printable(words, 512),

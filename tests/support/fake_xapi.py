@@ -264,7 +264,9 @@ def main():
     parser.add_argument("--root")
     arguments = parser.parse_args()
     with FakeXapi(unix=arguments.unix, tcp=arguments.tcp, root=arguments.root) as fake:
-        print(fake.url or "unix:" + arguments.unix, flush=True)
+        # One write: who waits for the line may close the pipe when it has come.
+        sys.stdout.write((fake.url or "unix:" + arguments.unix) + "\n")
+        sys.stdout.flush()
         sys.stdin.read()
 
 

@@ -280,8 +280,10 @@ class Api:
         self.db.remove("PBD", pbd)
 
     def create_message(self, name, priority, cls, wanted, body):
-        exact = {c.lower(): c for c in self.db.classes}.get(cls.lower())
-        if exact is None or not self.db.where(exact, uuid=wanted):
+        exact = {"VM": "VM", "VDI": "VDI", "SR": "SR", "Host": "host", "Pool": "pool"}.get(cls)
+        if exact is None:
+            raise XapiError("INVALID_VALUE", "cls", cls)
+        if not self.db.where(exact, uuid=wanted):
             raise XapiError("UUID_INVALID", cls, wanted)
         return self.db.add("message", {"name": name, "priority": int(priority), "cls": cls, "obj_uuid": wanted,
                                        "body": body, "timestamp": "20250101T00:00:00Z"})

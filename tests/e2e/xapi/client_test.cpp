@@ -39,22 +39,25 @@ class Process {
     close(in[0]);
     close(out[1]);
     stdin_ = in[1];
-    char line[256];
-    EXPECT_GT(read(out[0], line, sizeof line), 0) << "the fake XAPI did not start";
-    close(out[0]);
+    stdout_ = out[0];
+    char c = 0;
+    while (c != '\n' && read(stdout_, &c, 1) == 1) {
+    }
+    EXPECT_EQ(c, '\n') << "the fake XAPI did not start";
   }
   ~Process() {
     if (pid_ <= 0) return;
     kill(pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
     close(stdin_);
+    close(stdout_);
   }
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
  private:
   pid_t pid_ = -1;
-  int stdin_ = -1;
+  int stdin_ = -1, stdout_ = -1;
 };
 
 class RealSocket : public testing::Test {

@@ -164,6 +164,10 @@ TEST_F(ClientTest, AMessageIsCutToWhatXapiTakes) {
   EXPECT_EQ(params[3], "Host");
   EXPECT_EQ(params[2], 3);
   EXPECT_LE(params[5].get<std::string>().size(), 16u << 10);
+  message.cls = Class::vbd;
+  EXPECT_EQ(run<Ref>([&, this] { return client->create_message(message, soon()); }).error().code,
+            Errc::invalid_argument);
+  message.cls = Class::host;
   message.uuid = "nobody";
   auto refused = run<Ref>([&, this] { return client->create_message(message, soon()); });
   ASSERT_FALSE(refused);

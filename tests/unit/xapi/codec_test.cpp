@@ -134,6 +134,8 @@ TEST(Codec, FailuresAreClassified) {
   EXPECT_EQ(of("OPERATION_BLOCKED").code, Errc::not_permitted);
   EXPECT_EQ(of("OPERATION_BLOCKED").outcome, Outcome::not_done);
   EXPECT_NE(of("OPERATION_BLOCKED").text.find("VM.start: OPERATION_BLOCKED, p"), std::string::npos);
+  EXPECT_EQ(error_of(Failure{"SESSION_INVALID", {"OpaqueRef:secret"}}, "m").text.find("secret"),
+            std::string::npos);
   auto nasty = error_of(Failure{"X", {std::string(2000, 'y') + "\n\x1b[31m"}}, "m");
   EXPECT_LT(nasty.text.size(), 600u);
   EXPECT_EQ(nasty.text.find('\x1b'), std::string::npos);
