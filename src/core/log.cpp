@@ -1,5 +1,7 @@
 #include "core/log.hpp"
 
+#include <mutex>
+
 #ifndef SPDLOG_HEADER_ONLY
 #define SPDLOG_HEADER_ONLY
 #endif
@@ -34,13 +36,31 @@ spdlog::level::level_enum native(Level level) {
   return spdlog::level::info;
 }
 
-std::shared_ptr<spdlog::logger>& logger() {
-  static std::shared_ptr<spdlog::logger> instance = [] {
-    auto made = std::make_shared<spdlog::logger>("vnvme", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_pattern(kPattern);
-    made->set_level(spdlog::level::warn);
-    return made;
-  }();
+// SIGHUP replaces the logger while the thread of the state file may be writing a line: who logs holds on to
+// the one that he has, hence shared.
+class Current {
+ public:
+  Current() {
+    logger_->set_pattern(kPattern);
+    logger_->set_level(spdlog::level::warn);
+  }
+  std::shared_ptr<spdlog::logger> get() {
+    std::lock_guard guard(mutex_);
+    return logger_;
+  }
+  void set(std::shared_ptr<spdlog::logger> next) {
+    std::lock_guard guard(mutex_);
+    logger_.swap(next);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::shared_ptr<spdlog::logger> logger_ =
+      std::make_shared<spdlog::logger>("vnvme", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+};
+
+Current& current() {
+  static Current instance;
   return instance;
 }
 
@@ -61,12 +81,12 @@ Result<void> setup(Level level, const std::string& path) {
   made->set_pattern(kPattern);
   made->set_level(native(level));
   made->flush_on(spdlog::level::info);
-  logger() = std::move(made);
+  current().set(std::move(made));
   return {};
 }
 
 void set_level(Level level) {
-  logger()->set_level(native(level));
+  current().get()->set_level(native(level));
 }
 
 std::optional<Level> parse_level(std::string_view name) {
@@ -79,7 +99,7 @@ std::optional<Level> parse_level(std::string_view name) {
 }
 
 void write(Level level, std::string_view message, std::initializer_list<Field> fields) {
-  auto& to = logger();
+  auto to = current().get();
   if (!to->should_log(native(level))) return;
   to->log(native(level), spdlog::string_view_t(format(message, fields)));
 }

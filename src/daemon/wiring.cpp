@@ -1,11 +1,14 @@
 #include "daemon/wiring.hpp"
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "dpu/registry.hpp"
 #include "host/block_devices.hpp"
 #include "host/fake_pci.hpp"
+#include "host/marker_backend.hpp"
 #include "host/sysfs_pci.hpp"
 #include "host/xenstore_domains.hpp"
 #include "host/xenstore_socket.hpp"
@@ -25,11 +28,23 @@ std::unique_ptr<host::Pci> make_pci(const Config& config) {
   return std::make_unique<host::SysfsPci>(prefix_of(config.host_root));
 }
 
+std::string xenstored_socket(const Config& config) {
+  return prefix_of(config.domains_root) + host::kXenstoredSocket;
+}
+
 std::unique_ptr<host::Domains> make_domains(const Config& config) {
   if (config.domains == DomainsKind::scripted)
     return std::make_unique<host::ScriptedDomains>(config.domains_root);
   return std::make_unique<host::XenstoreDomains>(
-      std::make_unique<host::XenstoreSocket>(prefix_of(config.domains_root) + host::kXenstoredSocket));
+      std::make_unique<host::XenstoreSocket>(xenstored_socket(config)));
+}
+
+// Only where there is a xenstore.
+std::unique_ptr<host::MarkerBackend> make_markers(const Config& config, EventLog& events) {
+  if (config.domains == DomainsKind::scripted) return nullptr;
+  return std::make_unique<host::MarkerBackend>(
+      xenstored_socket(config), [&events](std::string_view level, const std::string& object,
+                                          const std::string& text) { events.add(level, object, text); });
 }
 
 class RealBackend final : public Backend {
@@ -40,15 +55,24 @@ class RealBackend final : public Backend {
         store_(std::move(store)),
         pci_(make_pci(config)),
         domains_(make_domains(config)),
+        markers_(make_markers(config, events)),
         services_(service::Ports{executor_, *store_, *pci_, *domains_, blocks_, events, opener(io, config)},
                   options(config)) {}
 
-  Task<Result<void>> start() override { return services_.start(); }
+  Task<Result<void>> start() override {
+    if (markers_) {
+      auto run = [markers = markers_.get()]() -> Task<void> { co_await markers->run(); };
+      boost::asio::co_spawn(executor_, std::move(run), boost::asio::detached);
+    }
+    return services_.start();
+  }
 
   Task<void> stop(Deadline deadline) override {
     services_.stop();
+    if (markers_) markers_->stop();
     Timer tick(executor_);
-    while (!services_.idle() && !deadline.passed()) {
+    auto idle = [this] { return services_.idle() && !(markers_ && markers_->running()); };
+    while (!idle() && !deadline.passed()) {
       tick.expires_after(std::chrono::milliseconds(10));
       co_await tick.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
     }
@@ -84,6 +108,7 @@ class RealBackend final : public Backend {
   std::unique_ptr<Store> store_;
   std::unique_ptr<host::Pci> pci_;
   std::unique_ptr<host::Domains> domains_;
+  std::unique_ptr<host::MarkerBackend> markers_;
   host::LocalBlockDevices blocks_;
   service::Services services_;
 };

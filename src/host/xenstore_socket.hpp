@@ -1,5 +1,4 @@
-// The real xenstore, over xenstored's own socket: own code, because Xen's
-// library blocks. Protocol: xen/include/public/io/xs_wire.h, docs/misc/xenstore.txt.
+// The real xenstore, over xenstored's own socket.
 #pragma once
 #include "host/xenstore_domains.hpp"
 

@@ -85,7 +85,7 @@ Task<bool> Housekeeper::open_intents() {
   std::vector<IntentRecord> open;
   for (const auto& [id, intent] : core_.world.intents()) {
     bool waits = std::any_of(core_.pending.begin(), core_.pending.end(),
-                             [&](const auto& p) { return p.second.intent.id == id; });
+                             [&id = id](const auto& p) { return p.second.intent.id == id; });
     if (!core_.live_intents.contains(id) && !waits) open.push_back(intent);
   }
   std::erase_if(first_seen_, [&](const auto& f) { return !core_.world.intents().contains(f.first); });

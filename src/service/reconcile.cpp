@@ -119,7 +119,7 @@ Reconciler::Guarded Reconciler::guard_intents() {
     const SrRecord* sr = core_.world.sr(intent.sr);
     if (sr == nullptr || sr->dpu != link_.id() || core_.live_intents.contains(id)) continue;
     bool waits_for_word = std::any_of(core_.pending.begin(), core_.pending.end(),
-                                      [&](const auto& p) { return p.second.intent.id == id; });
+                                      [&id = id](const auto& p) { return p.second.intent.id == id; });
     if (waits_for_word) continue;
     auto hold = core_.guards.try_acquire(guard_of(intent), "recovery after a restart");
     if (!hold) continue;
