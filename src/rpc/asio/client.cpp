@@ -105,13 +105,10 @@ Task<SessionEvent> Client::Core::connect() {
     connection_options.multiplexer.first_id = next_id + i * 1'000'000;
     auto connection = std::make_shared<Connection>(io, std::move(*stream), connection_options);
     channels.push_back(connection);
-    // Weak: the connection's callback must not keep the core that owns the connection.
-    std::weak_ptr<Core> weak = weak_from_this();
-    connection->start([weak]() {
-      auto core = weak.lock();
-      if (!core) return;
-      core->lost = true;
-      core->pause.cancel();
+    // Not owning: every channel is closed, and has told so, before this object goes (shutdown()).
+    connection->start([this]() {
+      lost = true;
+      pause.cancel();
     });
   }
   co_return SessionEvent::connected;
@@ -221,7 +218,7 @@ std::uint64_t Client::generation() const {
   return core_->generation;
 }
 bool Client::connected() const {
-  return core_->machine.state() == SessionState::up && !core_->lost && !core_->stopping;
+  return core_->machine.state() == SessionState::up && !core_->lost;
 }
 SessionState Client::state() const {
   return core_->machine.state();
@@ -232,7 +229,8 @@ const std::string& Client::endpoint() const {
 
 std::string Client::trouble() const {
   if (connected()) return {};
-  return core_->stopping ? stopped().text : core_->story();
+  if (core_->stopping) return stopped().text;
+  return core_->story();
 }
 
 Counters Client::counters() const {

@@ -207,6 +207,14 @@ TEST_F(SessionTest, WaitersMayBeCancelled) {
   EXPECT_EQ(lost.ended->error().code, Errc::cancelled);
 }
 
+TEST_F(SessionTest, ShutdownEndsTheSessionAtOnce) {
+  up();
+  EXPECT_EQ(client->endpoint(), "memory:peer");
+  client->shutdown();
+  EXPECT_FALSE(client->connected()) << "not only when its coroutine has run";
+  EXPECT_EQ(client->trouble(), "the DPU client was shut down");
+}
+
 TEST_F(SessionTest, ShutdownWakesWhoWaits) {
   up();
   Running<Result<std::uint64_t>> next;
