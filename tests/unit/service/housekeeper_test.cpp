@@ -70,5 +70,33 @@ TEST(Housekeeper, AnOverdueCreateIsNotTakenForAbsent) {
   EXPECT_EQ(points, 1u);
 }
 
+// A function has few numbers (SPDK: 32), and dom0 sees every volume once in a while: a backup, an export.
+TEST(Housekeeper, NumbersOfNamespacesAreFreed) {
+  Rig rig;
+  ASSERT_TRUE(rig.make_sr().value());
+  rig.domains.running[7] = rig.vm;
+  ASSERT_TRUE(rig.reserve(rig.vm).value());
+  std::vector<VolumeId> all;
+  for (int i = 0; i < 3; ++i) {
+    auto v = rig.create("v", MiB(4)).value();
+    ASSERT_TRUE(v);
+    all.push_back(v->key);
+    ASSERT_TRUE(rig.attach(v->key, "u0_backup").value());
+    ASSERT_EQ(rig.card.exposures.size(), 1u);
+    EXPECT_EQ(rig.card.exposures.front().nsid, 1u) << "the number of the one before is free again";
+    ASSERT_TRUE(rig.release(v->key, "u0_backup").value());
+    ASSERT_TRUE(rig.settle());
+  }
+  for (const auto& key : all) ASSERT_TRUE(rig.attach(key, "7").value());
+  rig.domains.running.clear();
+  for (const auto& key : all) ASSERT_TRUE(rig.release(key, "7").value());
+  ASSERT_TRUE(rig.settle());
+  EXPECT_EQ(rig.memory.contents().nsids.size(), 3u) << "a VM's disks keep theirs";
+  for (const auto& key : all) ASSERT_TRUE(rig.destroy(key).value());
+  ASSERT_TRUE(rig.settle());
+  EXPECT_TRUE(rig.memory.contents().nsids.empty());
+  rig.check("in the end");
+}
+
 }  // namespace
 }  // namespace vnvme::test
