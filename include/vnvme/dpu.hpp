@@ -167,6 +167,11 @@ class Dpu {
   // Deletes the pool with EVERYTHING in it without asking: the caller has listed it in the same lane (I1).
   virtual Task<Result<void>> delete_pool(PoolId, Deadline) = 0;
 
+  // Completes when no change of that pool (empty: of drives and pools) is under way, be it one whose answer
+  // is overdue: from then on what is not there does not come any more (C3). `busy` when the deadline comes
+  // first.
+  virtual Task<Result<void>> quiet(PoolId, Deadline) { co_return Result<void>{}; }
+
   // Volumes. Sizes are rounded up by the DPU; read them back (I5).
   // Full records of one pool, or of all pools when pool is empty.
   virtual Task<Result<std::vector<DpuVolume>>> list_volumes(PoolId pool, Deadline) = 0;

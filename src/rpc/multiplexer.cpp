@@ -52,11 +52,11 @@ Result<std::optional<Finished>> Multiplexer::answer(std::string frame, std::uint
   if (request == requests_.end()) {
     if (!decoded->id || *decoded->id >= next_id_ || *decoded->id < options_.first_id) {
       ++counters_.unknown;
-    } else if (abandoned_.erase(*decoded->id) > 0) {
+    } else if (abandoned_.contains(*decoded->id)) {
       ++counters_.late;
-      missed_in_a_row_ = 0;
       *late_id = *decoded->id;
-      in_flight_ -= in_flight_ > 0 ? 1 : 0;
+      forget(*late_id);
+      abandoned_.erase(*late_id);
     } else {
       ++counters_.duplicate;
     }
@@ -70,7 +70,6 @@ Result<std::optional<Finished>> Multiplexer::answer(std::string frame, std::uint
   Finished finished{request->first, std::move(decoded->payload)};
   requests_.erase(request);
   in_flight_ -= in_flight_ > 0 ? 1 : 0;
-  missed_in_a_row_ = 0;
   return std::optional<Finished>(std::move(finished));
 }
 
@@ -94,7 +93,6 @@ std::vector<Finished> Multiplexer::expire(MonoClock::time_point now) {
     auto request = it++;
     if (request->second.deadline > now) continue;
     bool sent = request->second.status != Status::waiting;
-    if (sent) ++missed_in_a_row_;
     ++counters_.missed;
     out.push_back(give_up(request, Error{.code = Errc::timeout,
                                          .text = sent ? "no answer before the deadline"
@@ -107,6 +105,13 @@ std::optional<Finished> Multiplexer::abandon(std::uint64_t id, Error why) {
   auto request = requests_.find(id);
   if (request == requests_.end()) return std::nullopt;
   return give_up(request, std::move(why));
+}
+
+void Multiplexer::forget(std::uint64_t id) {
+  auto request = abandoned_.find(id);
+  if (request == abandoned_.end() || !request->second) return;
+  request->second = false;
+  in_flight_ -= in_flight_ > 0 ? 1 : 0;
 }
 
 std::vector<Finished> Multiplexer::close(const Error& why) {

@@ -60,13 +60,14 @@ class Multiplexer {
   std::vector<Finished> expire(MonoClock::time_point now);
   // Gives one request up (the caller went away). Nothing when it is finished already.
   std::optional<Finished> abandon(std::uint64_t id, Error why);
+  // Its answer is not waited for any more: it makes room for another one in flight. Should it come all the
+  // same, it is known as late.
+  void forget(std::uint64_t id);
   // The connection is gone: everything fails with `why`.
   std::vector<Finished> close(const Error& why);
 
   [[nodiscard]] std::optional<Status> status(std::uint64_t id) const;
   [[nodiscard]] std::optional<MonoClock::time_point> next_deadline() const;
-  // Deadlines missed by written requests since the last answer of any kind.
-  [[nodiscard]] std::uint32_t missed_in_a_row() const { return missed_in_a_row_; }
   // More requests were given up than we are willing to remember: the connection is of no use any more.
   [[nodiscard]] bool exhausted() const { return abandoned_.size() >= options_.max_abandoned; }
   // Is an answer outstanding whose caller has gone?
@@ -93,8 +94,7 @@ class Multiplexer {
   std::size_t in_flight_ = 0;
   std::string out_;
   std::size_t out_written_ = 0;
-  std::map<std::uint64_t, bool> abandoned_;
-  std::uint32_t missed_in_a_row_ = 0;
+  std::map<std::uint64_t, bool> abandoned_;  // and whether it counts as in flight
   Counters counters_;
 };
 

@@ -9,6 +9,10 @@
 namespace vnvme::service {
 namespace {
 using std::chrono::seconds;
+// After an expose of unknown outcome. An overdue answer holds the DPU's lane for 10 s.
+constexpr int kLooks = 3;
+constexpr auto kLookPause = std::chrono::milliseconds(200);
+constexpr auto kLookLimit = seconds(15);
 
 bool same_hold(const AttachmentRecord& a, const AttachmentRecord& b) {
   return a.domains == b.domains && a.function == b.function && a.dpu == b.dpu && a.nsid == b.nsid &&
@@ -99,9 +103,16 @@ Task<Result<void>> DatapathCalls::expose_in_lane(Plan& plan, const AttachmentRec
   dpu::Expose order{record.function, record.nsid, plan.volume.dpu_id.value, plan.volume.id.value};
   auto exposed = co_await link.dpu().expose(order, deadline);
   if (exposed || exposed.error().outcome == Outcome::not_done) co_return exposed;
-  // Nobody can tell: it begins with a look at what is there, and does only what is missing (C3).
-  // Not for long: an unanswered change may still hold the DPU's lane.
-  exposed = co_await link.dpu().expose(order, deadline.capped(seconds(10)));
+  // Nobody can tell: it begins with a look at what is there, and does only what is missing (C3). The session
+  // may be another one by then, and an unanswered change may hold the DPU's lane for a while.
+  for (int tries = 0; tries < kLooks && !exposed && !deadline.passed() && !core_.stopping(); ++tries) {
+    co_await pause_for(kLookPause);
+    auto ready = co_await link.ready(deadline);
+    if (!ready) break;
+    exposed = co_await link.dpu().expose(order, deadline.capped(kLookLimit));
+  }
+  // Whatever the last look met, the first attempt may have done it.
+  if (!exposed) exposed.error().outcome = Outcome::unknown;
   co_return exposed;
 }
 

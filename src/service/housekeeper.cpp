@@ -288,7 +288,11 @@ Task<bool> Housekeeper::release_one(AttachmentRecord a, Link& link) {
       co_return false;
     }
   }
-  auto stored = co_await core_.commit(Changes().erase_attachment(a.volume, a.owner));
+  std::vector<Change> changes{EraseAttachment{a.volume, a.owner}};
+  // dom0 finds its devices by uuid, and sees every volume once in a while: a number of its own for each would
+  // soon be beyond what a function can have (SPDK: 32).
+  if (a.owner == model::kDom0) changes.push_back(EraseNsid{a.owner, a.volume});
+  auto stored = co_await core_.commit(std::move(changes));
   if (!stored) co_return false;
   idle_.erase(a.volume);
   core_.released.notify();

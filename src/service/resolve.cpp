@@ -204,6 +204,11 @@ Task<Result<void>> resolve_intent(Core& core, Link& link, IntentRecord intent, A
     if (!acquired) co_return fail(std::move(acquired.error()));
     lane = std::move(*acquired);
   }
+  if (absence == Absence::proven) {
+    // What is not there now proves nothing while the DPU may still be at work on it.
+    auto quiet = co_await link.dpu().quiet(pool, deadline);
+    if (!quiet) co_return fail(std::move(quiet.error()));
+  }
   switch (intent.kind) {
     case IntentKind::create:
     case IntentKind::snapshot:

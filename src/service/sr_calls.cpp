@@ -70,11 +70,13 @@ Task<Result<std::vector<dpu::Drive>>> SrCalls::choose_drives(Link& link, const S
     co_return fail(Errc::invalid_argument,
                    "device-config:drives is missing: the names or serials of the drives to use; `vnvme "
                    "drives` lists them");
+  // Lane first, list then: a drive that a dead daemon had exposed to look at it counts as in use until the
+  // recovery, which has the lane, took that namespace away.
+  auto lane = co_await link.functions_lane().acquire("look at drives", deadline);
+  if (!lane) co_return fail(std::move(lane.error()));
   auto all = co_await link.dpu().list_drives(deadline);
   if (!all) co_return fail(std::move(all.error()));
   std::vector<dpu::Drive> chosen;
-  auto lane = co_await link.functions_lane().acquire("look at drives", deadline);
-  if (!lane) co_return fail(std::move(lane.error()));
   for (const std::string& wanted : config.drives) {
     auto it = std::find_if(all->begin(), all->end(), [&](const dpu::Drive& d) {
       return d.name == wanted || (!d.serial.empty() && d.serial == wanted);
@@ -151,6 +153,19 @@ Task<Result<SrRecord>> SrCalls::take_pool(smapi::Context, Link& link, SrRecord s
   co_return sr;
 }
 
+// A create or destroy of it that died half-way is undone, or finished, by the reconciler. A caller that asks
+// again meets it there, and gets the answer that it would have got (C2).
+Task<void> SrCalls::recovered(SrId id, Deadline deadline) {
+  auto half = [this, &id] {
+    const SrRecord* sr = core_.world.sr(id);
+    return sr != nullptr && sr->state != SrState::ready;
+  };
+  while (half() && !deadline.passed() && !core_.stopping()) {
+    core_.work.notify();
+    co_await core_.released.wait(deadline.capped(std::chrono::milliseconds(500)));
+  }
+}
+
 Task<Result<smapi::Strings>> SrCalls::create(smapi::Context context, SrId id, smapi::Strings configuration,
                                              std::string name, std::string description) {
   auto config = parse_sr_config(configuration, true);
@@ -158,6 +173,7 @@ Task<Result<smapi::Strings>> SrCalls::create(smapi::Context context, SrId id, sm
   if (config->dpu.empty())
     co_return fail(Errc::invalid_argument, "device-config:dpu is missing: " + sr_config_keys().at("dpu"));
   DpuId dpu = core_.resolve_dpu(config->dpu);
+  co_await recovered(id, context.deadline);
   auto guard = co_await core_.guard(id, "create", context.deadline);
   if (!guard) co_return fail(std::move(guard.error()));
   if (const SrRecord* known = core_.world.sr(id)) {
@@ -286,6 +302,7 @@ Task<Result<void>> SrCalls::set_description(smapi::Context context, SrId id, std
 }
 
 Task<Result<void>> SrCalls::destroy(smapi::Context context, SrId id) {
+  co_await recovered(id, context.deadline);
   if (core_.world.sr(id) == nullptr) co_return Result<void>{};
   auto place = co_await place_of(core_, id, context.deadline);
   if (!place) co_return fail(std::move(place.error()));

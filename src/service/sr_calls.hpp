@@ -25,6 +25,7 @@ class SrCalls {
   Task<Result<std::vector<dpu::Drive>>> choose_drives(Link& link, const SrConfig& config, Deadline deadline);
   Task<Result<void>> make_pool(Link& link, SrRecord& sr, const SrConfig& config, Deadline deadline);
   Task<Result<SrRecord>> take_pool(smapi::Context context, Link& link, SrRecord sr, const SrConfig& config);
+  Task<void> recovered(SrId id, Deadline deadline);
   Task<Result<void>> edit(smapi::Context context, SrId id, std::function<void(SrRecord&)> change);
   smapi::SrStat describe(const SrRecord& sr);
 

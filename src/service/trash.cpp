@@ -2,6 +2,7 @@
 
 #include "core/log.hpp"
 #include "model/names.hpp"
+#include "model/ownership.hpp"
 #include "service/place.hpp"
 
 namespace vnvme::service {
@@ -77,7 +78,11 @@ Task<bool> Trash::free(VolumeRecord v, Link& link, SrRecord sr) {
   }
   const VolumeRecord* now = core_.world.volume(v.id);
   if (now == nullptr || now->state != VolumeState::trash) co_return true;  // it lives on, hidden
-  auto stored = co_await core_.commit(Changes().erase(v.id));
+  // The numbers that its namespaces had in VMs go with it.
+  std::vector<Change> changes{Erase<VolumeId>{v.id}, EraseNsid{model::kDom0, v.id}};
+  for (const auto& [key, r] : core_.world.reservations())
+    changes.push_back(EraseNsid{model::owner_of_vm(r.vm), v.id});
+  auto stored = co_await core_.commit(std::move(changes));
   if (!stored) co_return false;
   (void)co_await link.refresh_pools(Deadline::after(kStep));
   core_.released.notify();

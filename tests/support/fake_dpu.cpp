@@ -138,6 +138,13 @@ Task<Result<void>> FakeDpu::delete_pool(PoolId id, Deadline) {
   });
 }
 
+Task<Result<void>> FakeDpu::quiet(PoolId, Deadline) {
+  return step("quiet", [&c = card_]() -> Result<void> {
+    if (c.overdue) return fail(Errc::busy, "an answer is overdue");
+    return {};
+  });
+}
+
 dpu::DpuVolume FakeDpu::describe(const Card& c, const Lvol& l) {
   dpu::DpuVolume out = l.info;
   for (const auto& [id, other] : c.lvols)

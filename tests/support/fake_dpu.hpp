@@ -34,6 +34,7 @@ struct Card {
   std::size_t overlapping = 0;            // mutations of one pool at the same time: must stay 0
   std::map<std::string, int> in_flight;
   MonoClock::duration slow_cut{};  // how long shrinking takes
+  bool overdue = false;  // an answer of a change is: nobody knows yet what becomes of that
 
   explicit Card(std::size_t drive_count = 2);
   // Everything that SPDK loses: exports, RAIDs; functions too when the whole card reboots.
@@ -67,6 +68,7 @@ class FakeDpu : public dpu::Dpu {
   Task<Result<std::vector<dpu::Pool>>> list_pools(Deadline) override;
   Task<Result<PoolId>> create_pool(dpu::CreatePool, Deadline) override;
   Task<Result<void>> delete_pool(PoolId, Deadline) override;
+  Task<Result<void>> quiet(PoolId, Deadline) override;
   Task<Result<std::vector<dpu::DpuVolume>>> list_volumes(PoolId, Deadline) override;
   Task<Result<std::vector<dpu::DpuVolume>>> list_volume_names(PoolId, Deadline) override;
   Task<Result<std::optional<dpu::DpuVolume>>> find_volume(PoolId, std::string, Deadline) override;

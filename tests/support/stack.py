@@ -47,11 +47,12 @@ def until(what, condition, seconds=30):
 
 
 class Stack:
-    def __init__(self, drives=DRIVES, dpu_options=(), directory=None, config=None, daemon_env=None):
+    def __init__(self, drives=DRIVES, dpu_options=(), directory=None, config=None, daemon_env=None,
+                 daemon_ignores=()):
         self.own = directory is None
         self.directory = directory or tempfile.mkdtemp(prefix="vnvme-")
         self.drives, self.dpu_options = drives, dpu_options
-        self.extra, self.daemon_env = config or {}, daemon_env or {}
+        self.extra, self.daemon_env, self.daemon_ignores = config or {}, daemon_env or {}, daemon_ignores
         self.dpu_process = self.daemon = None
         self.sockets = {n: os.path.join(self.directory, n) for n in ("smapi.sock", "admin.sock", "dpu.sock")}
         for name in ("host", "domains/local/domain", "nbd", "dpu"):
@@ -101,8 +102,11 @@ class Stack:
             json.dump(config, out)
         log = open(os.path.join(self.directory, "vnvmed.log"), "ab")
         with log:
-            self.daemon = subprocess.Popen([os.path.join(BIN, "vnvmed"), "--config", path], stdin=subprocess.DEVNULL,
-                                           stdout=log, stderr=log, env=dict(os.environ, **self.daemon_env))
+            # An ignored signal stays ignored over exec; env is the only way without running Python after a fork.
+            ignore = ["env", *(f"--ignore-signal={name[3:]}" for name in self.daemon_ignores)]
+            self.daemon = subprocess.Popen([*(ignore if self.daemon_ignores else ()), os.path.join(BIN, "vnvmed"),
+                                            "--config", path], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                           env=dict(os.environ, **self.daemon_env))
         if wait:
             until("vnvmed answers", self._daemon_answers)
 

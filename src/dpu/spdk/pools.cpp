@@ -110,6 +110,14 @@ Task<Result<PoolId>> SpdkDpu::create_pool(CreatePool want, Deadline deadline) {
   co_return co_await create_lvstore(target_, std::move(want), std::move(*lane), deadline);
 }
 
+// A lane outlives the call that took it, as long as the target may still be at work on what it sent.
+Task<Result<void>> SpdkDpu::quiet(PoolId pool, Deadline deadline) {
+  std::string lane = pool.empty() ? std::string(kDriveLane) : "store " + pool.str();
+  auto free = co_await target_.lane(std::move(lane), "a look at what became of a change", deadline);
+  if (!free) co_return fail(std::move(free.error()));
+  co_return Result<void>();
+}
+
 // v23.01 was seen to die when a store with snapshots and clones was deleted whole: there volumes go first.
 Task<Result<bool>> SpdkDpu::empty_pool(PoolId pool, Keep lane, Deadline deadline) {
   const std::string method = "bdev_lvol_delete";

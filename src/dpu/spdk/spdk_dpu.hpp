@@ -41,6 +41,7 @@ class SpdkDpu final : public Dpu {
   Task<Result<std::vector<Pool>>> list_pools(Deadline) override;
   Task<Result<PoolId>> create_pool(CreatePool, Deadline) override;
   Task<Result<void>> delete_pool(PoolId, Deadline) override;
+  Task<Result<void>> quiet(PoolId, Deadline) override;
 
   Task<Result<std::vector<DpuVolume>>> list_volumes(PoolId pool, Deadline) override;
   Task<Result<std::vector<DpuVolume>>> list_volume_names(PoolId pool, Deadline) override;

@@ -115,7 +115,6 @@ Task<Result<void>> Target::change_true(Step step, Keep lane, Deadline deadline) 
 Task<Result<Keep>> Target::lane(std::string name, std::string what, Deadline deadline) {
   auto keep = co_await lanes_.acquire(name, what, deadline);
   if (!keep) {
-    client_.note_missed(kChanges);
     keep.error().text = what + ": " + keep.error().text;
     keep.error().step = "lane " + name;
     keep.error().peer = endpoint();

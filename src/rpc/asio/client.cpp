@@ -208,12 +208,6 @@ Task<Result<Answer>> Client::call(std::size_t channel, std::string method, Json 
   co_return co_await core->call(channel, std::move(method), std::move(params), deadline, std::move(keep));
 }
 
-void Client::note_missed(std::size_t channel) {
-  if (channel >= core_->channels.size()) return;
-  auto connection = core_->channels[channel];
-  connection->note_missed();
-}
-
 std::uint64_t Client::generation() const {
   return core_->generation;
 }

@@ -34,8 +34,6 @@ class Client {
   // wait_generation().
   Task<Result<Answer>> call(std::size_t channel, std::string method, nlohmann::json params, Deadline deadline,
                             Keep keep = nullptr);
-  // Somebody waited in vain for what a request on that channel holds.
-  void note_missed(std::size_t channel);
 
   [[nodiscard]] std::uint64_t generation() const;
   [[nodiscard]] bool connected() const;

@@ -18,13 +18,14 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 // Takes the waiter out again however the caller's coroutine ends, be it that its frame is destroyed.
 class Connection::Registration {
  public:
-  Registration(Connection& connection, std::uint64_t id, Waiter& waiter) : connection_(connection), id_(id) {
+  Registration(Connection& connection, std::uint64_t id, Waiter& waiter, Deadline deadline)
+      : connection_(connection), id_(id), deadline_(deadline), planned_(deadline.left()) {
     connection_.waiters_[id] = &waiter;
   }
   ~Registration() {
     connection_.waiters_.erase(id_);
     connection_.multiplexer_.abandon(id_, Error{.code = Errc::cancelled, .text = "the caller went away"});
-    if (!connection_.multiplexer_.is_abandoned(id_)) connection_.kept_.erase(id_);
+    connection_.given_up(id_, deadline_, planned_);
   }
   Registration(const Registration&) = delete;
   Registration& operator=(const Registration&) = delete;
@@ -32,6 +33,8 @@ class Connection::Registration {
  private:
   Connection& connection_;
   std::uint64_t id_;
+  Deadline deadline_;
+  MonoClock::duration planned_;
 };
 
 Connection::Connection(asio::io_context& io, std::unique_ptr<Stream> stream, Options options)
@@ -40,7 +43,9 @@ Connection::Connection(asio::io_context& io, std::unique_ptr<Stream> stream, Opt
       options_(options),
       multiplexer_(options.multiplexer),
       scanner_(options.scan),
-      writer_(io) {}
+      overdue_(options.overdue),
+      writer_(io),
+      overdue_timer_(io) {}
 
 void Connection::start(std::function<void()> on_closed) {
   on_closed_ = std::move(on_closed);
@@ -49,6 +54,8 @@ void Connection::start(std::function<void()> on_closed) {
       io_, [self]() { return read_loop(self); }, asio::detached);
   asio::co_spawn(
       io_, [self]() { return write_loop(self); }, asio::detached);
+  asio::co_spawn(
+      io_, [self]() { return overdue_loop(self); }, asio::detached);
 }
 
 Task<Result<Answer>> Connection::call(std::string method, Json params, Deadline deadline, Keep keep) {
@@ -63,13 +70,10 @@ Task<Result<Answer>> Connection::call(std::string method, Json params, Deadline 
   if (!id) co_return fail(std::move(id.error()));
   Waiter waiter{Timer(io_, deadline.at()), std::nullopt};
   if (keep) kept_[*id] = std::move(keep);
-  Registration registration(*this, *id, waiter);
+  Registration registration(*this, *id, waiter, deadline);
   writer_.cancel();
   co_await waiter.timer.async_wait(kAwait);
-  if (!waiter.answer && deadline.passed()) {
-    finish_all(multiplexer_.expire(MonoClock::now()));
-    check_missed();
-  }
+  if (!waiter.answer && deadline.passed()) finish_all(multiplexer_.expire(MonoClock::now()));
   if (!waiter.answer) {
     auto finished =
         multiplexer_.abandon(*id, Error{.code = Errc::cancelled, .text = "given up by the caller"});
@@ -82,7 +86,10 @@ Task<Result<Answer>> Connection::call(std::string method, Json params, Deadline 
 void Connection::finish(Finished finished) {
   if (!multiplexer_.is_abandoned(finished.id)) kept_.erase(finished.id);
   auto waiter = waiters_.find(finished.id);
-  if (waiter == waiters_.end()) return;
+  if (waiter == waiters_.end()) {
+    multiplexer_.forget(finished.id);  // a question of our own that was not answered
+    return;
+  }
   waiter->second->answer = std::move(finished.answer);
   waiter->second->timer.cancel();
 }
@@ -91,20 +98,33 @@ void Connection::finish_all(std::vector<Finished> all) {
   for (auto& finished : all) finish(std::move(finished));
 }
 
-void Connection::check_missed() {
-  if (!open_) return;
-  if (multiplexer_.missed_in_a_row() + noted_ >= options_.missed_deadlines)
-    close(
-        Error{.code = Errc::unreachable,
-              .text = "the DPU missed " + std::to_string(options_.missed_deadlines) + " deadlines in a row"});
-  else if (multiplexer_.exhausted())
-    close(Error{.code = Errc::unreachable, .text = "the DPU owes too many answers"});
+// The caller has gone. What the request holds is let go of at once when the peer has nothing to do with it.
+void Connection::given_up(std::uint64_t id, Deadline deadline, MonoClock::duration planned) {
+  if (!open_ || !multiplexer_.is_abandoned(id)) {
+    kept_.erase(id);
+    return;
+  }
+  overdue_.add(id, deadline.at(), planned);
+  overdue_timer_.cancel();
 }
 
-void Connection::note_missed() {
-  if (!multiplexer_.owed()) return;  // the holder is at work, not lost
-  ++noted_;
-  check_missed();
+void Connection::judge_overdue() {
+  auto verdict = overdue_.look(MonoClock::now());
+  for (auto id : verdict.given_up) {
+    log::warning("an answer never came", {{"id", id}});
+    multiplexer_.forget(id);
+    kept_.erase(id);
+    writer_.cancel();  // there is room for one more in flight
+  }
+  if (verdict.dead)
+    close(Error{.code = Errc::unreachable,
+                .text = "the DPU missed a deadline, then did not even answer " + options_.probe});
+  else if (multiplexer_.exhausted())
+    close(Error{.code = Errc::unreachable, .text = "the DPU owes too many answers"});
+  if (!verdict.ask || !open_) return;
+  // Nobody waits for this answer: that one comes is what counts. Refused: as good as not answered.
+  (void)multiplexer_.submit(options_.probe, nullptr, Deadline::after(options_.overdue.probe).at());
+  writer_.cancel();
 }
 
 void Connection::close(Error why) {
@@ -113,6 +133,8 @@ void Connection::close(Error why) {
   why_closed_ = std::move(why);
   stream_->close();
   writer_.cancel();
+  overdue_timer_.cancel();
+  overdue_.clear();
   finish_all(multiplexer_.close(why_closed_));
   kept_.clear();
   // The owner is told after our own state is whole.
@@ -130,8 +152,10 @@ Result<void> Connection::take(std::string_view bytes) {
     std::uint64_t late = 0;
     auto finished = multiplexer_.answer(std::move(**frame), &late);
     if (!finished) return fail(finished.error());
-    noted_ = 0;
+    if (overdue_.size() > 0) overdue_timer_.cancel();  // this may clear a suspicion: look again
+    overdue_.heard(MonoClock::now());
     if (late != 0) {
+      overdue_.answered(late);
       kept_.erase(late);
       log::warning("an answer came after its deadline", {{"id", late}});
     }
@@ -169,6 +193,14 @@ Task<void> Connection::write_loop(std::shared_ptr<Connection> self) {
       co_return;
     }
     self->multiplexer_.wrote(*n);
+  }
+}
+
+Task<void> Connection::overdue_loop(std::shared_ptr<Connection> self) {
+  while (self->open_) {
+    self->overdue_timer_.expires_at(self->overdue_.next().value_or(MonoClock::time_point::max()));
+    co_await self->overdue_timer_.async_wait(kAwait);
+    if (self->open_) self->judge_overdue();
   }
 }
 

@@ -360,8 +360,7 @@ class F1 : public testing::TestWithParam<Case> {
   void heal(DpuOnPeer& world) const {
     world.peer.fault = [](const Seen&) { return Fault::none; };
     world.mode = DpuOnPeer::Mode::skipping;
-    // After a silent mutation its lane stays shut until the answer comes or the session is given up: at most
-    // three callers wait in vain.
+    // After a silent mutation its lane stays shut until the answer comes, or it was waited for long enough.
     for (int i = 0; i < 5; ++i) {
       world.run<std::uint64_t>([&world] { return world.dpu->wait_generation(0, world.soon()); });
       world.play(c.script);

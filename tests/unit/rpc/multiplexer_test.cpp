@@ -81,7 +81,7 @@ TEST_F(Mux, ADeadlineBeforeSendingIsNotDone) {
   EXPECT_EQ(finished[0].id, waiting);
   EXPECT_EQ(finished[0].answer.error().code, Errc::timeout);
   EXPECT_EQ(finished[0].answer.error().outcome, Outcome::not_done);
-  EXPECT_EQ(mux.missed_in_a_row(), 0u) << "the peer missed nothing";
+  EXPECT_FALSE(mux.owed()) << "the peer missed nothing";
 }
 
 TEST_F(Mux, ADeadlineAfterSendingIsUnknown) {
@@ -93,7 +93,6 @@ TEST_F(Mux, ADeadlineAfterSendingIsUnknown) {
   EXPECT_EQ(finished[0].answer.error().outcome, Outcome::unknown);
   EXPECT_TRUE(mux.is_abandoned(id));
   EXPECT_TRUE(mux.owed());
-  EXPECT_EQ(mux.missed_in_a_row(), 1u);
 }
 
 TEST_F(Mux, AStagedRequestIsUnknownToo) {
@@ -111,7 +110,6 @@ TEST_F(Mux, LateDuplicateAndUnknownAnswersAreCountedAndDropped) {
   EXPECT_FALSE(*dropped);
   EXPECT_EQ(late, id);
   EXPECT_FALSE(mux.owed());
-  EXPECT_EQ(mux.missed_in_a_row(), 0u);
   ASSERT_TRUE(*answer(other));
   EXPECT_FALSE(*answer(other));
   EXPECT_FALSE(*answer(id));
@@ -121,6 +119,27 @@ TEST_F(Mux, LateDuplicateAndUnknownAnswersAreCountedAndDropped) {
   EXPECT_EQ(mux.counters().late, 1u);
   EXPECT_EQ(mux.counters().duplicate, 2u);
   EXPECT_EQ(mux.counters().unknown, 3u);
+}
+
+TEST_F(Mux, WhatIsForgottenMakesRoomOnceAndIsStillKnownAsLate) {
+  auto a = submit(seconds(1)), b = submit(seconds(1));
+  auto c = submit(), d = submit();
+  write_all();
+  mux.expire(kStart + seconds(1));
+  EXPECT_TRUE(mux.stage().empty()) << "two unanswered ones still occupy the peer";
+  mux.forget(c);
+  EXPECT_TRUE(mux.stage().empty()) << "only what was given up can be forgotten";
+  mux.forget(a), mux.forget(a);
+  write_all();
+  EXPECT_EQ(mux.status(c), Multiplexer::Status::written);
+  EXPECT_EQ(mux.status(d), Multiplexer::Status::waiting);
+  ASSERT_TRUE(answer(a));
+  EXPECT_EQ(late, a);
+  write_all();
+  EXPECT_EQ(mux.status(d), Multiplexer::Status::waiting) << "its room was given away before";
+  ASSERT_TRUE(answer(b));
+  write_all();
+  EXPECT_EQ(mux.status(d), Multiplexer::Status::written);
 }
 
 TEST_F(Mux, AnAnswerToWhatWasNeverSentIsNotBelieved) {
