@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <numeric>
 
 namespace vnvme::sim {
@@ -172,7 +173,7 @@ int RaidDevice::rebuild(std::size_t slot) {
   for (std::uint64_t at = 0; at < size_ && error == 0; at += piece.size()) {
     auto part = std::span(piece).first(std::min<std::uint64_t>(piece.size(), size_ - at));
     error = read(at, part);
-    bool empty = std::equal(part.begin(), part.end(), zeros.begin());
+    bool empty = std::memcmp(part.data(), zeros.data(), part.size()) == 0;
     if (error == 0)
       error = empty ? target->zero(data_offset_ + at, part.size()) : target->write(data_offset_ + at, part);
   }

@@ -266,7 +266,7 @@ void Rig::check_exposures(const Snapshot& now, const std::string& where) {
   for (const auto& [id, f] : card.functions) {
     if (f.serial.empty() || f.serial == model::kDom0Serial) continue;
     bool reserved = std::any_of(now.reservations.begin(), now.reservations.end(),
-                                [&](const auto& r) { return r.serial == f.serial; });
+                                [&f = f](const auto& r) { return r.serial == f.serial; });
     EXPECT_TRUE(reserved) << where << ": function " << id << " is leaked";
   }
 }

@@ -9,7 +9,7 @@ import sys
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.join(os.path.dirname(os.path.abspath(__file__)), '../support')]
 import protocol
 from compare import Names, differences
-from dpusim import SOURCE, Closed, Sim
+from dpusim import PATIENCE, SOURCE, Closed, Sim
 
 DATA = os.path.join(SOURCE, 'tests/data/spdk')
 MOST_DIFFERENT = 0.03
@@ -58,6 +58,8 @@ class Replay:
         except Closed:
             sim.wait()
             return [] if gone == 'EOF' else ['the simulator died']
+        if answer is None:
+            raise AssertionError(f'no answer within {PATIENCE} s to {json.dumps(request)[:300]}')
         if gone:
             return [f'answered {str(answer)[:100]} where the real target died']
         if request['method'] == 'rpc_get_methods':
