@@ -80,7 +80,7 @@ TEST(Config, EachWrongInputNamesFileKeyAndWhatIsAccepted) {
       {R"({"host": {"root": 1}})", {"host.root"}},
       {R"({"domains": {"kind": "libvirt"}})", {"domains.kind", "xenstore, scripted"}},
       {R"({"domains": []})", {"domains is []"}},
-      {R"({"toolstack": "xl2"})", {"toolstack", "none"}},
+      {R"({"toolstack": "xl2"})", {"toolstack", "xapi"}},
       {R"({"dpus": {}})", {"dpus is {}", "list"}},
       {R"({"dpus": ["x"]})", {"dpus[0]", "object"}},
       {R"({"dpus": [{}]})", {"dpus[0].name", "dpus[0].uri"}},
