@@ -34,6 +34,11 @@ tl::unexpected<Error> lost(const std::string& what) {
   return fail(Error{Errc::unreachable, Outcome::unknown, "xenstore: " + what, "xenstore", {}});
 }
 
+// What stands before the first zero: an error's name ends with one, and an event has its token behind it.
+std::string until_zero(const std::string& body) {
+  return body.substr(0, body.find('\0'));
+}
+
 std::string zero_ended(std::string text) {
   text.push_back('\0');
   return text;
@@ -85,13 +90,13 @@ Task<Result<std::optional<std::string>>> XenstoreConnection::exchange(std::uint3
     if (!frame) co_return fail(std::move(frame.error()));
     if (frame->type == kWatchEvent) {
       if (events_.size() >= kEventsMost) co_return lost("too many events at once");
-      events_.push_back(std::string(frame->body.c_str()));
+      events_.push_back(until_zero(frame->body));
       continue;
     }
     if (frame->type == type) co_return std::optional<std::string>(std::move(frame->body));
     if (frame->type != kError)
       co_return fail(Errc::protocol, "xenstore: an answer of type " + std::to_string(frame->type));
-    std::string why(frame->body.c_str());
+    std::string why = until_zero(frame->body);
     if (why == "ENOENT") co_return std::optional<std::string>{};
     co_return fail(Error{Errc::io, Outcome::not_done, printable(why, 60), "xenstore", {}});
   }
@@ -137,7 +142,7 @@ Task<Result<void>> XenstoreConnection::write(std::uint32_t transaction, std::str
 Task<Result<std::uint32_t>> XenstoreConnection::begin(Deadline deadline) {
   auto body = co_await ask(kTransactionStart, 0, std::string(1, '\0'), "transaction", deadline);
   if (!body) co_return fail(std::move(body.error()));
-  std::string text = *body ? std::string((*body)->c_str()) : std::string();
+  std::string text = until_zero(body->value_or(std::string()));
   std::uint32_t id = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
   if (error != std::errc() || end != text.data() + text.size() || id == 0)
@@ -167,7 +172,7 @@ Task<Result<std::string>> XenstoreConnection::next_event() {
     if (!frame) co_return fail(std::move(frame.error()));
     if (frame->type != kWatchEvent)
       co_return fail(Errc::protocol, "xenstore: an answer that nobody asked for");
-    co_return std::string(frame->body.c_str());
+    co_return until_zero(frame->body);
   }
   std::string path = std::move(events_.front());
   events_.pop_front();

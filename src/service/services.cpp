@@ -1,5 +1,7 @@
 #include "service/services.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include "core/log.hpp"
 
 namespace vnvme::service {
