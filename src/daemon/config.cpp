@@ -131,7 +131,7 @@ void read_dpus(Section& top, Config& config) {
 
 void read_all(Section top, Config& config) {
   top.only({"run_dir", "state_path", "state_copy_path", "smapi_socket", "admin_socket", "marker_path", "log",
-            "dpus", "host", "domains", "toolstack"});
+            "dpus", "host", "domains", "toolstack", "xapi"});
   config.run_dir = top.path("run_dir", config.run_dir);
   config.state_path = top.path("state_path", config.state_path);
   config.state_copy_path = top.path("state_copy_path", config.state_copy_path, true);

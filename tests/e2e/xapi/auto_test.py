@@ -14,10 +14,11 @@ sys.path.insert(0, os.path.join(HERE, "..", "..", "simulator", "support"))
 import truth
 from fake_xapi import FakeXapi
 from stack import SCRIPTS, Stack, until
+from xapi_db import XapiError
 from xapi_xenops import World
 
 MiB = 1 << 20
-STARTS = int(os.environ.get("VNVME_STARTS", "25"))
+STARTS = int(os.environ.get("VNVME_STARTS", "10"))
 
 
 class Auto(unittest.TestCase):
@@ -56,6 +57,17 @@ class Auto(unittest.TestCase):
         for n in range(disks):
             self.plug(vm, self.disk(f"{name} {n}"))
         return vm
+
+    def xapi_restarts(self, booting):
+        self.fake.restart(booting=booting)
+
+        def answers():
+            try:
+                self.session = self.api.login()
+                return self.call("pool.get_all")
+            except XapiError:
+                return None
+        until("XAPI answers again", answers)
 
     def pci(self, vm):
         return self.call("VM.get_other_config", vm).get("pci", "")
@@ -155,16 +167,13 @@ class Auto(unittest.TestCase):
         self.s.kill_daemon()
         self.s.start_daemon()
         self.ready(vm)
-        self.fake.restart(booting=2)
-        self.session = self.api.login()
+        self.xapi_restarts(booting=2)
         other = self.machine("other")
         self.ready(other)
         self.s.kill_daemon()
-        clone = None
         self.s.start_daemon()
         clone = self.call("VM.clone", vm, "clone")
-        self.fake.restart(booting=1)
-        self.session = self.api.login()
+        self.xapi_restarts(booting=1)
         until("the clone has its own", lambda: self.pci(clone) not in ("", self.pci(vm), self.pci(other)))
         for one in (vm, other, clone):
             self.call("VM.start", one, False, False)
