@@ -52,11 +52,10 @@ Result<void> make_private(const std::string& path) {
   if (fd < 0) return fail(file_error("open the state file", path, errno));
   struct stat st {};
   int bad = 0;
-  if (::fstat(fd, &st) != 0)
-    bad = errno;
-  else if (!S_ISREG(st.st_mode))
+  bool seen = ::fstat(fd, &st) == 0;
+  if (seen && !S_ISREG(st.st_mode))
     bad = EINVAL;
-  else if ((st.st_mode & 0777) != 0600 && ::fchmod(fd, 0600) != 0)
+  else if (!seen || ((st.st_mode & 0777) != 0600 && ::fchmod(fd, 0600) != 0))
     bad = errno;
   ::close(fd);
   if (bad) return fail(file_error("make a private state file of", path, bad));
