@@ -1,5 +1,7 @@
 #include "service/drive_check.hpp"
 
+#include <cstring>
+
 #include "core/log.hpp"
 #include "model/names.hpp"
 
@@ -9,8 +11,10 @@ namespace {
 constexpr std::size_t kLook = 1u << 20;  // at the beginning and at the end: partition tables, superblocks
 using model::kScratchNsid;
 
+// A megabyte at a time: each byte equals its neighbour, which memcmp compares in words and a loop one by one.
 bool all_zero(const std::string& bytes) {
-  return bytes.find_first_not_of('\0') == std::string::npos;
+  return bytes.empty() ||
+         (bytes[0] == '\0' && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
 Task<Result<bool>> reads_zero(host::BlockDevice& device, std::uint64_t offset, std::size_t length,

@@ -10,14 +10,14 @@
 namespace vnvme {
 namespace {
 
-class Log : public ::testing::Test {
+class LogTarget : public ::testing::Test {
  protected:
-  Log() {
+  LogTarget() {
     std::string pattern = ::testing::TempDir() + "vnvme-log-XXXXXX";
     EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;
   }
-  ~Log() override {
+  ~LogTarget() override {
     EXPECT_TRUE(log::setup(log::Level::warning, "-"));
     std::filesystem::remove_all(folder_);
   }
@@ -33,7 +33,7 @@ class Log : public ::testing::Test {
   std::filesystem::path folder_;
 };
 
-TEST_F(Log, SaysWhatItsLevelLetsThrough) {
+TEST_F(LogTarget, SaysWhatItsLevelLetsThrough) {
   ASSERT_TRUE(log::setup(log::Level::warning, file("log")));
   log::info("too little", {});
   log::error("written", {{"path", "a b"}});
@@ -45,7 +45,7 @@ TEST_F(Log, SaysWhatItsLevelLetsThrough) {
   EXPECT_NE(all[1].find("now enough"), std::string::npos) << all[1];
 }
 
-TEST_F(Log, AFileThatCannotBeOpenedLeavesTheFormerOne) {
+TEST_F(LogTarget, AFileThatCannotBeOpenedLeavesTheFormerOne) {
   ASSERT_TRUE(log::setup(log::Level::info, file("log")));
   auto refused = log::setup(log::Level::info, "/dev/null/log");
   ASSERT_FALSE(refused);
@@ -56,7 +56,7 @@ TEST_F(Log, AFileThatCannotBeOpenedLeavesTheFormerOne) {
 
 // SIGHUP while the thread of the state file writes: no line is lost or torn, and nothing is used after its
 // end.
-TEST_F(Log, MayBeReplacedWhileAnotherThreadWrites) {
+TEST_F(LogTarget, MayBeReplacedWhileAnotherThreadWrites) {
   constexpr int kLines = 2000, kTurns = 200;
   ASSERT_TRUE(log::setup(log::Level::info, file("a")));
   std::thread writer([] {
