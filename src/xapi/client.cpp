@@ -1,6 +1,7 @@
 #include "xapi/client.hpp"
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "core/json.hpp"
@@ -14,6 +15,7 @@ namespace asio = boost::asio;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr int kWriters = 4;  // so often a key may be taken away from us
 constexpr std::size_t kMessageBytes = 16u << 10;
+constexpr std::size_t kEventsAtOnce = 256;  // some 10 ms
 
 std::string method_of(Class cls, std::string_view what) {
   return std::string(to_string(cls)) + "." + std::string(what);
@@ -205,9 +207,18 @@ Task<Result<EventBatch>> Client::events(std::vector<Class> classes, Cursor from,
     if (invalid) refused.code = Errc::conflict;
     co_return fail(with_peer(std::move(refused), method));
   }
-  auto batch = decode_batch(answer->result(), generation);
-  if (!batch) co_return fail(with_peer(unreadable(std::move(batch.error()), method), method));
-  co_return batch;
+  auto decoder = BatchDecoder::open(answer->result(), generation);
+  if (!decoder) co_return fail(with_peer(unreadable(std::move(decoder.error()), method), method));
+  while (!decoder->done()) {
+    auto read = decoder->step(kEventsAtOnce);
+    if (!read) co_return fail(with_peer(unreadable(std::move(read.error()), method), method));
+    // The others of this thread get their turn.
+    if (!decoder->done()) co_await asio::post(io_, asio::use_awaitable);
+    auto cancelled = co_await asio::this_coro::cancellation_state;
+    if (stopped_ || cancelled.cancelled() != asio::cancellation_type::none)
+      co_return fail(Errc::cancelled, "given up while XAPI's database was read");
+  }
+  co_return decoder->take();
 }
 
 Task<Result<Record>> Client::get_record(Class cls, Ref ref, Deadline deadline) {

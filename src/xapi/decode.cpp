@@ -277,7 +277,6 @@ Result<void> add_event(EventBatch& batch, std::string_view text) {
   } else {
     return wrong("an event whose operation is not known: " + printable(operation, 64));
   }
-  if (batch.events.size() == kEvents) return wrong("more than " + std::to_string(kEvents) + " events");
   batch.events.push_back(std::move(event));
   return {};
 }
@@ -344,8 +343,8 @@ Result<std::vector<Record>> decode_records(Class cls, std::string_view text) {
   return out;
 }
 
-Result<EventBatch> decode_batch(std::string_view text, std::uint64_t session) {
-  EventBatch out;
+Result<BatchDecoder> BatchDecoder::open(std::string_view text, std::uint64_t session) {
+  BatchDecoder out;
   std::string_view events, counts, token;
   auto done = rpc::each_member(
       text,
@@ -357,17 +356,37 @@ Result<EventBatch> decode_batch(std::string_view text, std::uint64_t session) {
       },
       scan_limits(text));
   if (!done) return fail(done.error());
-  VNVME_TRY(read(out.cursor.token, token));
-  if (out.cursor.token.empty() || out.cursor.token.size() > kRefBytes)
+  auto& cursor = out.batch_.cursor;
+  VNVME_TRY(read(cursor.token, token));
+  if (cursor.token.empty() || cursor.token.size() > kRefBytes)
     return wrong("event.from answered without a usable token");
-  out.cursor.session = session;
+  cursor.session = session;
   VNVME_TRY(rpc::each_element(
-      events, [&out](std::string_view one) { return add_event(out, one); }, scan_limits(text)));
+      events,
+      [&out](std::string_view one) -> Result<void> {
+        if (out.events_.size() == kEvents) return wrong("more than " + std::to_string(kEvents) + " events");
+        out.events_.push_back(one);
+        return {};
+      },
+      scan_limits(text)));
   if (!counts.empty())
     VNVME_TRY(rpc::each_member(
-        counts, [&out](std::string_view key, std::string_view value) { return add_count(out, key, value); },
+        counts,
+        [&out](std::string_view key, std::string_view value) { return add_count(out.batch_, key, value); },
         scan_limits(text)));
   return out;
+}
+
+Result<void> BatchDecoder::step(std::size_t events) {
+  for (; events > 0 && !done(); --events) VNVME_TRY(add_event(batch_, events_[next_++]));
+  return {};
+}
+
+Result<EventBatch> decode_batch(std::string_view text, std::uint64_t session) {
+  auto decoder = BatchDecoder::open(text, session);
+  if (!decoder) return fail(decoder.error());
+  VNVME_TRY(decoder->step(kEvents));
+  return decoder->take();
 }
 
 Result<std::string> decode_text(std::string_view text) {

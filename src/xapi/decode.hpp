@@ -13,7 +13,22 @@ Result<Record> decode_record(Class cls, Ref ref, std::string_view text);
 // A map from refs to records, as get_all_records_where answers.
 Result<std::vector<Record>> decode_records(Class cls, std::string_view text);
 // The answer of event.from. Events of other classes are dropped; a record that cannot be read stays as an
-// event that says so. `session` goes into the cursor.
+// event that says so. `session` goes into the cursor. In steps, because the whole database of a large pool
+// takes most of a second, and the daemon has one thread.
+class BatchDecoder {
+ public:
+  // The text outlives the decoder.
+  static Result<BatchDecoder> open(std::string_view text, std::uint64_t session);
+  [[nodiscard]] bool done() const { return next_ == events_.size(); }
+  // At most so many events more.
+  Result<void> step(std::size_t events);
+  EventBatch take() { return std::move(batch_); }
+
+ private:
+  std::vector<std::string_view> events_;
+  std::size_t next_ = 0;
+  EventBatch batch_;
+};
 Result<EventBatch> decode_batch(std::string_view text, std::uint64_t session);
 
 Result<std::string> decode_text(std::string_view text);

@@ -246,6 +246,30 @@ TEST(Decode, ABatch) {
   EXPECT_EQ(batch->cursor.session, 9u);
 }
 
+TEST(Decode, ABatchInSteps) {
+  auto events = Json::array();
+  for (const char* ref : {"a", "b", "c", "d", "e"}) events.push_back(event("add", ref));
+  auto text = batch_text(events, {{"vm", 5}});
+  auto decoder = BatchDecoder::open(text, 9);
+  ASSERT_TRUE(decoder);
+  for (int steps = 0; steps < 3; ++steps) {
+    EXPECT_FALSE(decoder->done());
+    ASSERT_TRUE(decoder->step(2));
+  }
+  EXPECT_TRUE(decoder->done());
+  ASSERT_TRUE(decoder->step(2));
+  auto batch = decoder->take();
+  EXPECT_EQ(batch.events.size(), 5u);
+  EXPECT_EQ(batch.events[4].ref.str(), "e");
+  EXPECT_EQ(batch.cursor.session, 9u);
+  // what is wrong in the middle stops the step that meets it
+  events[3]["operation"] = "?";
+  text = batch_text(events, {{"vm", 5}});
+  decoder = BatchDecoder::open(text, 9);
+  ASSERT_TRUE(decoder->step(2));
+  EXPECT_FALSE(decoder->step(2));
+}
+
 TEST(Decode, ARecordThatCannotBeReadDoesNotSpoilTheBatch) {
   auto broken = event("mod", "OpaqueRef:a");
   broken["snapshot"].erase("uuid");
