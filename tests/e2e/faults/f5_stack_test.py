@@ -35,7 +35,7 @@ class Path(threading.Thread):
 
     def __init__(self, rpc, needs=None):
         super().__init__(name=f"{type(self).__name__} {rpc}", daemon=True)
-        self.rpc, self.needs, self.problems, self.cases, self.seconds = rpc, needs, [], 0, {}
+        self.rpc, self.needs, self.problems, self.cases, self.seconds, self.s = rpc, needs, [], 0, {}, None
 
     def run(self):
         try:
@@ -47,7 +47,7 @@ class Path(threading.Thread):
                     self.one(fault)
                 truth.agree(s, 120)
         except Exception as e:  # pylint: disable=broad-except  # a thread's exception would be lost otherwise
-            self.problems.append(f"{type(e).__name__}: {e}\n{self.s.tail('vnvmed.log', 1500)}")
+            self.problems.append(f"{type(e).__name__}: {e}\n{self.s.tail('vnvmed.log', 1500) if self.s else ''}")
 
     def one(self, fault):
         begin, name = time.monotonic(), fault["action"]
