@@ -80,7 +80,7 @@ class Stack:
             command += ["--drive", drive]
         with log:
             self.dpu_process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        until("the simulated DPU answers", self._dpu_answers)
+        until("the simulated DPU answers", self._dpu_answers, 120)
 
     def _dpu_answers(self):
         if self.dpu_process.poll() is not None:
@@ -108,7 +108,7 @@ class Stack:
                                             "--config", path], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                            env=dict(os.environ, **self.daemon_env))
         if wait:
-            until("vnvmed answers", self._daemon_answers)
+            until("vnvmed answers", self._daemon_answers, 120)
 
     def _daemon_answers(self):
         if self.daemon.poll() is not None:

@@ -27,6 +27,7 @@ UNREAD = ({"action": "drop_after"}, {"action": "never"}, {"action": "wrong_id"},
           {"action": "garbage"}, {"action": "bad_utf8"}, {"action": "huge"}, {"action": "deep"})
 ACTIONS = HARMLESS + REFUSED + NOT_DONE + UNREAD
 DEADLINE = 60
+HEALED = 30
 
 
 class Path(threading.Thread):
@@ -34,7 +35,7 @@ class Path(threading.Thread):
 
     def __init__(self, rpc, needs=None):
         super().__init__(name=f"{type(self).__name__} {rpc}", daemon=True)
-        self.rpc, self.needs, self.problems, self.cases, self.seconds = rpc, needs, [], 0, {}
+        self.rpc, self.needs, self.problems, self.cases, self.seconds, self.s = rpc, needs, [], 0, {}, None
 
     def run(self):
         try:
@@ -46,7 +47,7 @@ class Path(threading.Thread):
                     self.one(fault)
                 truth.agree(s, 120)
         except Exception as e:  # pylint: disable=broad-except  # a thread's exception would be lost otherwise
-            self.problems.append(f"{type(e).__name__}: {e}\n{self.s.tail('vnvmed.log', 1500)}")
+            self.problems.append(f"{type(e).__name__}: {e}\n{self.s.tail('vnvmed.log', 1500) if self.s else ''}")
 
     def one(self, fault):
         begin, name = time.monotonic(), fault["action"]
@@ -60,12 +61,18 @@ class Path(threading.Thread):
         if (why is None) != self.must_work(fault):
             self.problems.append(f"{name}: {'it worked' if why is None else why}")
         if why is not None:
-            again = self.attempt(name, what)
-            if again is not None:
-                self.problems.append(f"{name}: once more, without any fault: {again}")
+            self.heal(name, what)
         self.after(what)
         self.cases += 1
         self.seconds[name] = time.monotonic() - begin
+
+    def heal(self, name, what):
+        """Without the fault the same call works, as soon as there is a session again."""
+        end, why = time.monotonic() + HEALED, "it was not tried"
+        while why is not None and time.monotonic() < end:
+            why = self.attempt(name, what)
+        if why is not None:
+            self.problems.append(f"{name}: still not after {HEALED} s without any fault: {why}")
 
     def attempt(self, name, what):
         """None: it worked; the words of the refusal else."""
