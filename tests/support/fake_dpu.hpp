@@ -34,7 +34,7 @@ struct Card {
   std::size_t overlapping = 0;            // mutations of one pool at the same time: must stay 0
   std::map<std::string, int> in_flight;
   MonoClock::duration slow_cut{};  // how long shrinking takes
-  bool overdue = false;  // an answer of a change is: nobody knows yet what becomes of that
+  bool overdue = false;            // an answer of a change is: nobody knows yet what becomes of that
 
   explicit Card(std::size_t drive_count = 2);
   // Everything that SPDK loses: exports, RAIDs; functions too when the whole card reboots.

@@ -108,7 +108,11 @@ TEST_F(ConnectionTest, WhatARequestHoldsIsHeldUntilThePeerIsDone) {
   watch = held;
   EXPECT_FALSE(call("hold", seconds(1), nullptr, std::move(held)));
   EXPECT_FALSE(watch.expired()) << "the peer may still be at it";
-  say_answer(peer.seen.back().id);
+  // Behind it came the question whether the peer still lives.
+  auto hold =
+      std::find_if(peer.seen.rbegin(), peer.seen.rend(), [](const Seen& s) { return s.method == "hold"; });
+  ASSERT_NE(hold, peer.seen.rend());
+  say_answer(hold->id);
   test::settle(io);
   EXPECT_TRUE(watch.expired());
   EXPECT_EQ(connection->counters().late, 1u);
