@@ -14,10 +14,11 @@ using xapi::Picture;
 using xapi::Vm;
 
 constexpr const char* kPciKey = "pci";
+constexpr const char* kTypes = "vnvme";  // of our SRs, also those of other hosts: vnvme, vnvme-raw
 constexpr const char* kWhyBlocked =
-    "vnvme: the VM has a vNVMe drive, which is a PCI device and cannot move; shut the VM down instead";
+    ": the VM has a vNVMe drive, which is a PCI device and cannot move; shut the VM down instead";
 constexpr const char* kWhyNoSend =
-    "vnvme: the VM's vNVMe drives are in use on this host; shut the VM down, then move it";
+    ": the VM's vNVMe drives are in use on this host; shut the VM down, then move it";
 
 // XAPI's own VM, and what can never be started.
 bool may_have_functions(const Vm& vm) {
@@ -29,17 +30,32 @@ struct Disk {
   DpuId dpu;
 };
 
-// The VBDs that are volumes of ours, by their VM. By VBD.VM, not VM.VBDs: the two change one after the other.
-std::map<xapi::Ref, std::vector<Disk>> disks_by_vm(const Picture& picture, const World& world) {
-  std::map<xapi::Ref, std::vector<Disk>> out;
+struct Disks {
+  std::map<xapi::Ref, std::vector<Disk>> here;  // volumes of ours, by their VM
+  std::set<xapi::Ref> elsewhere;                // VMs with a volume of another host's vnvmed
+};
+
+// By VBD.VM, not VM.VBDs: the two change one after the other.
+Disks disks_by_vm(const Picture& picture, const World& world) {
+  Disks out;
   for (const auto& [ref, vbd] : picture.vbds) {
     if (vbd.type != "Disk" || vbd.empty) continue;
     const xapi::Vdi* vdi = Picture::find(picture.vdis, vbd.VDI);
     const xapi::Sr* sr = vdi == nullptr ? nullptr : Picture::find(picture.srs, vdi->SR);
     const SrRecord* ours = sr == nullptr ? nullptr : world.sr(sr->uuid);
-    if (ours != nullptr) out[vbd.VM].push_back({&vbd, ours->dpu});
+    if (ours != nullptr)
+      out.here[vbd.VM].push_back({&vbd, ours->dpu});
+    else if (sr != nullptr && sr->type.starts_with(kTypes))
+      out.elsewhere.insert(vbd.VM);
   }
   return out;
+}
+
+bool is_elsewhere(const Vm& vm, const xapi::Host& self, const Disks& disks) {
+  if (disks.elsewhere.contains(vm.ref)) return true;
+  bool runs = vm.power_state != xapi::PowerState::halted && !vm.resident_on.empty();
+  if (runs) return vm.resident_on != self.ref;
+  return !vm.affinity.empty() && vm.affinity != self.ref && !disks.here.contains(vm.ref);
 }
 
 // Addresses of the functions reserved for that VM, as far as this host shows them.
@@ -74,19 +90,21 @@ void plan_pci(const World& world, const HostFunctions& functions, const Vm& vm, 
   plan.pci = repaired_pci_list(now, mine, is_ours);
 }
 
-void plan_guards(const World& world, const Vm& vm, VmPlan& plan) {
+void plan_guards(const World& world, const xapi::Host& self, const Vm& vm, VmPlan& plan) {
+  const std::string prefix = kBlockPrefix + self.uuid;
   std::map<std::string, std::string> wanted;
   if (may_have_functions(vm) && is_reserved_for_any(world, vm.uuid)) {
-    for (const char* operation : {"suspend", "checkpoint", "pool_migrate"}) wanted[operation] = kWhyBlocked;
-    if (has_attachment(world, vm.uuid)) wanted["migrate_send"] = kWhyNoSend;
+    for (const char* operation : {"suspend", "checkpoint", "pool_migrate"})
+      wanted[operation] = prefix + kWhyBlocked;
+    if (has_attachment(world, vm.uuid)) wanted["migrate_send"] = prefix + kWhyNoSend;
   }
   for (const auto& [operation, why] : wanted) {
     auto at = vm.blocked_operations.find(operation);
-    bool theirs = at != vm.blocked_operations.end() && !at->second.starts_with(kBlockPrefix);
+    bool theirs = at != vm.blocked_operations.end() && !at->second.starts_with(prefix);
     if (!theirs && (at == vm.blocked_operations.end() || at->second != why)) plan.block[operation] = why;
   }
   for (const auto& [operation, why] : vm.blocked_operations)
-    if (why.starts_with(kBlockPrefix) && !wanted.contains(operation)) plan.unblock.push_back(operation);
+    if (why.starts_with(prefix) && !wanted.contains(operation)) plan.unblock.push_back(operation);
 }
 
 std::optional<unsigned> number_of(const std::string& text) {
@@ -157,20 +175,30 @@ bool is_credible(const Picture& picture) {
                      [](const auto& vm) { return vm.second.is_control_domain; });
 }
 
+const xapi::Host* own_host(const Picture& picture, const World& world) {
+  for (const auto& [ref, pbd] : picture.pbds) {
+    const xapi::Sr* sr = Picture::find(picture.srs, pbd.SR);
+    if (sr != nullptr && !sr->shared && world.sr(sr->uuid) != nullptr)
+      return Picture::find(picture.hosts, pbd.host);
+  }
+  return nullptr;
+}
+
 ToolstackPlan plan_toolstack(const Picture& picture, const World& world, const HostFunctions& functions,
                              const std::set<VmId>& by_hand) {
   ToolstackPlan plan;
-  if (!is_credible(picture)) return plan;
+  const xapi::Host* self = own_host(picture, world);
+  if (self == nullptr || !is_credible(picture)) return plan;
   std::set<VmId> using_ours;
   const auto all_disks = disks_by_vm(picture, world);
   for (const auto& [ref, vm] : picture.vms) {
-    if (vm.is_control_domain) continue;
+    if (vm.is_control_domain || is_elsewhere(vm, *self, all_disks)) continue;
     VmPlan one{ref, vm.uuid, vm.name_label, {}, {}, {}, {}, {}, {}};
     plan_pci(world, functions, vm, one);
-    plan_guards(world, vm, one);
+    plan_guards(world, *self, vm, one);
     if (may_have_functions(vm)) {
-      auto at = all_disks.find(ref);
-      const auto disks = at == all_disks.end() ? std::vector<Disk>() : at->second;
+      auto at = all_disks.here.find(ref);
+      const auto disks = at == all_disks.here.end() ? std::vector<Disk>() : at->second;
       std::set<DpuId> needed;
       for (const Disk& disk : disks) needed.insert(disk.dpu);
       if (!disks.empty()) using_ours.insert(vm.uuid);

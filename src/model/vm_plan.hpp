@@ -42,10 +42,16 @@ struct ToolstackPlan {
   std::vector<VmPlan> vms;    // those with something to do, unclean ones first
 };
 
-inline constexpr const char* kBlockPrefix = "vnvme:";
+// What stands in blocked_operations begins with it and our host's uuid: the other hosts of a pool have a
+// vnvmed of their own.
+inline constexpr const char* kBlockPrefix = "vnvme: host ";
 // The picture is one that can be believed: XAPI always has a control domain.
 bool is_credible(const xapi::Picture& picture);
-// `by_hand`: VMs whose reservation an administrator made; it stays without volumes.
+// The host that has our SRs; nullptr while XAPI knows none of them.
+const xapi::Host* own_host(const xapi::Picture& picture, const World& world);
+// VMs of other hosts of the pool are left alone, for there the same address is another function: those that
+// run there, that have their vNVMe drives there, or that are to start there and have none here. `by_hand`:
+// VMs whose reservation an administrator made; it stays without volumes.
 ToolstackPlan plan_toolstack(const xapi::Picture& picture, const World& world, const HostFunctions& functions,
                              const std::set<VmId>& by_hand);
 

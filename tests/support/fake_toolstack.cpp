@@ -19,6 +19,10 @@ FakeToolstack::FakeToolstack(FaultPlan& plan) : plan_(plan) {
   dom0.is_control_domain = true;
   dom0.power_state = xapi::PowerState::running;
   db.vms[dom0.ref] = dom0;
+  xapi::Host host;
+  host.ref = new_ref();
+  host.uuid = "cccccccc-0000-4000-8000-000000000000";
+  db.hosts[host.ref] = host;
 }
 
 xapi::Ref FakeToolstack::add_vm(const VmId& uuid) {
@@ -38,6 +42,11 @@ xapi::Ref FakeToolstack::add_sr(const SrId& id) {
   sr.uuid = id;
   sr.type = "vnvme";
   db.srs[sr.ref] = sr;
+  xapi::Pbd pbd;
+  pbd.ref = new_ref();
+  pbd.SR = sr.ref;
+  pbd.host = db.hosts.begin()->first;
+  db.pbds[pbd.ref] = pbd;
   ++version_;
   return sr.ref;
 }

@@ -100,6 +100,14 @@ class Plan : public testing::Test {
     theirs.ref = xapi::Ref("sr");
     theirs.uuid = kSr;
     picture.srs[theirs.ref] = theirs;
+    for (const char* name : {"here", "there"}) {
+      xapi::Host& host = picture.hosts[xapi::Ref(name)];
+      host.ref = xapi::Ref(name);
+      host.uuid = name;
+    }
+    xapi::Pbd& pbd = picture.pbds[xapi::Ref("pbd")];
+    pbd.SR = theirs.ref;
+    pbd.host = xapi::Ref("here");
     theirs.ref = xapi::Ref("other-sr");
     theirs.uuid = SrId("99999999-2222-4333-8444-555555555555");
     picture.srs[theirs.ref] = theirs;
@@ -208,7 +216,8 @@ TEST_F(Plan, GuardsComeAndGo) {
   world.apply(Put<AttachmentRecord>{held});
   EXPECT_TRUE(of("a").block.contains("migrate_send"));
   vm("a").blocked_operations = of("a").block;
-  vm("a").blocked_operations["hard_shutdown"] = "vnvme: of an older version";
+  vm("a").blocked_operations["hard_shutdown"] = "vnvme: host here: of an older version";
+  vm("a").blocked_operations["clean_reboot"] = "vnvme: host there: of another host's vnvmed";
   EXPECT_TRUE(of("a").block.contains("suspend"));
   EXPECT_EQ(of("a").unblock, (std::vector<std::string>{"hard_shutdown"}));
   world.apply(EraseAttachment{VolumeId("v"), "vm:a"});
@@ -284,6 +293,40 @@ TEST_F(Plan, NothingIsGoneWhileARecordIsUnreadable) {
   }
   picture.unreadable = {{{xapi::Class::pool, xapi::Ref("x")}, "why"}};
   EXPECT_EQ(plan().release.size(), 1u);
+}
+
+// In a pool the same address is another function on each host.
+TEST_F(Plan, VmsOfOtherHostsAreLeftAlone) {
+  auto list = [this](const std::string& name) -> xapi::Vm& {
+    vm(name).other_config["pci"] = "0/0000:81:00.3";
+    return vm(name);
+  };
+  xapi::Vm& runs = list("runs there");
+  runs.power_state = xapi::PowerState::running;
+  runs.resident_on = xapi::Ref("there");
+  list("starts there").affinity = xapi::Ref("there");
+  list("has its drives there");
+  disk("has its drives there", "d", "other-sr");
+  picture.srs[xapi::Ref("other-sr")].type = "vnvme-raw";
+  vm("has its drives there").blocked_operations["suspend"] = "vnvme: host there: busy";
+  EXPECT_TRUE(plan().vms.empty());
+  runs.resident_on = xapi::Ref("here");
+  EXPECT_EQ(of("runs there").pci, "");
+  vm("starts there").affinity = xapi::Ref("here");
+  EXPECT_EQ(of("starts there").pci, "");
+  vm("starts there").affinity = xapi::Ref();
+  EXPECT_EQ(of("starts there").pci, "") << "it may start here";
+  vm("starts there").affinity = xapi::Ref("there");
+  disk("starts there", "ours");
+  EXPECT_EQ(of("starts there").pci, "") << "it can start only where its drive is";
+}
+
+TEST_F(Plan, NothingIsDoneWhileThisHostIsNotKnown) {
+  vm("a").other_config["pci"] = "0/0000:81:00.3";
+  picture.pbds.clear();
+  EXPECT_TRUE(plan().vms.empty());
+  reserve("gone", "pf0vf2");
+  EXPECT_TRUE(plan().release.empty());
 }
 
 TEST_F(Plan, APictureWithoutAControlDomainIsNotBelieved) {
