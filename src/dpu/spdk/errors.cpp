@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <optional>
 
 namespace vnvme::dpu::spdk {
@@ -40,8 +41,9 @@ std::optional<int> errno_of_text(std::string_view message) {
 }
 
 std::optional<int> errno_of(const rpc::RemoteError& said) {
-  auto size = said.code < 0 ? -said.code : said.code;
-  if (said.code != INT64_MIN && size >= 1 && size <= 133) return static_cast<int>(size);
+  constexpr int kMost = 133;  // EHWPOISON, Linux's last
+  if (said.code != 0 && said.code >= -kMost && said.code <= kMost)
+    return std::abs(static_cast<int>(said.code));
   return errno_of_text(said.message);
 }
 
