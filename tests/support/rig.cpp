@@ -11,8 +11,10 @@ class FakeBlock : public host::BlockDevice {
   FakeBlock(FaultPlan& plan, bool data) : plan_(plan), data_(data) {}
   Bytes size() const override { return GiB(64); }
   Task<Result<std::string>> read(std::uint64_t, std::size_t length, Deadline) override {
-    return run_step(plan_, "block read",
-                    [this, length] { return Result<std::string>(std::string(length, data_ ? 'x' : '\0')); });
+    // By value: an effect that comes late outlives the device.
+    return run_step(plan_, "block read", [data = data_, length] {
+      return Result<std::string>(std::string(length, data ? 'x' : '\0'));
+    });
   }
   Task<Result<void>> write_zeroes(std::uint64_t, std::uint64_t, Deadline) override {
     return run_step(plan_, "block zero", [] { return Result<void>{}; });
