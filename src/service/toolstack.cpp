@@ -2,6 +2,7 @@
 
 #include "core/log.hpp"
 #include "core/text.hpp"
+#include "model/pci_list.hpp"
 #include "service/link.hpp"
 #include "service/reservations.hpp"
 
@@ -125,11 +126,39 @@ Task<bool> Toolstack::release(std::vector<VmId> vms) {
       clean = false;
       continue;
     }
+    bool unlisted = co_await unlist(vm);
+    if (!unlisted) {
+      clean = false;
+      continue;
+    }
     auto done = co_await release_functions(core_, vm, Deadline::after(kStep));
     if (done) core_.event("info", "VM " + vm.value, "VM " + vm.value + " needs no function any more");
     clean = clean && done.has_value();
   }
   co_return clean;
+}
+
+// Before a function is closed, and may become another VM's: no list names it any more, and its VM did not
+// begin to start since the picture was taken. A start after that finds a list without it, and fails clean.
+Task<bool> Toolstack::unlist(VmId id) {
+  const xapi::Vm* known = core_.ports.watch->picture().vm(id);
+  if (known == nullptr) co_return true;
+  xapi::Ref ref = known->ref;
+  auto at = known->other_config.find("pci");
+  std::string now = at == known->other_config.end() ? std::string() : at->second;
+  auto seen = co_await functions();
+  model::VmPlan plan;
+  plan.ref = ref;
+  plan.uuid = id;
+  plan.pci =
+      model::repaired_pci_list(now, {}, [&seen](const std::string& bdf) { return seen.contains(bdf); });
+  if (plan.pci) {
+    bool written = co_await write_pci(plan);
+    if (!written) co_return false;
+  }
+  auto power = co_await core_.ports.xapi->get_power_state(std::move(ref), Deadline::after(kStep));
+  if (!power) co_return power.error().code == Errc::not_found;
+  co_return *power == xapi::PowerState::halted;
 }
 
 void Toolstack::tell(const model::VmPlan& vm) {

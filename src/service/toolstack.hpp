@@ -30,6 +30,7 @@ class Toolstack {
   Task<model::HostFunctions> functions();
   Task<bool> reserve(std::vector<std::pair<VmId, DpuId>> wanted);
   Task<bool> release(std::vector<VmId> vms);
+  Task<bool> unlist(VmId vm);
   Task<bool> write(model::VmPlan vm);
   Task<bool> move_vbds(const model::VmPlan& vm);
   Task<bool> write_pci(const model::VmPlan& vm);

@@ -38,6 +38,9 @@ Task<bool> Trash::round() {
   std::vector<VolumeRecord> waiting;
   for (const auto& [id, v] : core_.world.volumes())
     if (v.state == VolumeState::trash) waiting.push_back(v);
+  std::erase_if(told_, [&](const VolumeId& id) {
+    return std::none_of(waiting.begin(), waiting.end(), [&](const VolumeRecord& v) { return v.id == id; });
+  });
   bool clean = true;
   for (VolumeRecord& v : waiting) {
     if (core_.stopping()) co_return false;
@@ -96,8 +99,9 @@ Task<Result<std::optional<dpu::DpuVolume>>> Trash::look(VolumeRecord v, Link& li
   auto found = co_await link.probe(v.dpu_id, Deadline::after(kStep));
   if (!found || !*found) co_return found;
   if (!model::parse_name((*found)->name)) {
-    core_.event("error", "volume " + v.id.value,
-                "lvol " + v.dpu_id.value + " was renamed by somebody else and is not deleted");
+    if (told_.insert(v.id).second)
+      core_.event("error", "volume " + v.id.value,
+                  "lvol " + v.dpu_id.value + " was renamed by somebody else and is not deleted");
     co_return fail(Errc::conflict, "lvol " + v.dpu_id.value + " has a name that is not ours");
   }
   if ((*found)->children.size() > 1) {

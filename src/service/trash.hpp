@@ -6,6 +6,7 @@
 // interrupts goes on where it stood: the size on the DPU tells where.
 #pragma once
 #include <map>
+#include <set>
 
 #include "service/link.hpp"
 
@@ -35,6 +36,7 @@ class Trash {
 
   Core& core_;
   std::map<VolumeId, Freeing> freeing_;
+  std::set<VolumeId> told_;  // whose lvol somebody else renamed: said once, looked at again and again
 };
 
 }  // namespace vnvme::service

@@ -121,7 +121,7 @@ Task<Result<xapi::PowerState>> FakeToolstack::get_power_state(xapi::Ref ref, Dea
   return run_step(plan_, "xapi get_power_state", [this, ref]() -> Result<xapi::PowerState> {
     auto at = db.vms.find(ref);
     if (at == db.vms.end()) return gone<xapi::PowerState>(ref.value);
-    return at->second.power_state;
+    return started_behind ? xapi::PowerState::running : at->second.power_state;
   });
 }
 Task<Result<std::vector<std::string>>> FakeToolstack::get_allowed_VBD_devices(xapi::Ref ref, Deadline) {
@@ -138,6 +138,7 @@ Task<Result<std::vector<std::string>>> FakeToolstack::get_allowed_VBD_devices(xa
 Task<Result<void>> FakeToolstack::set_key(xapi::Class, xapi::Ref ref, xapi::Field field, std::string key,
                                           std::string value, Deadline) {
   return run_step(plan_, "xapi set_key " + key, [this, ref, field, key, value]() -> Result<void> {
+    if (refuse_writes) return fail(Errc::io, "INTERNAL_ERROR");
     xapi::Map* map = map_of(ref, field);
     if (map == nullptr) return gone<void>(ref.value);
     (*map)[key] = value;
@@ -149,6 +150,7 @@ Task<Result<void>> FakeToolstack::set_key(xapi::Class, xapi::Ref ref, xapi::Fiel
 Task<Result<void>> FakeToolstack::remove_key(xapi::Class, xapi::Ref ref, xapi::Field field, std::string key,
                                              Deadline) {
   return run_step(plan_, "xapi remove_key " + key, [this, ref, field, key]() -> Result<void> {
+    if (refuse_writes) return fail(Errc::io, "INTERNAL_ERROR");
     xapi::Map* map = map_of(ref, field);
     if (map == nullptr) return gone<void>(ref.value);
     map->erase(key);

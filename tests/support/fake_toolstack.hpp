@@ -48,6 +48,8 @@ class FakeToolstack final : public xapi::Xapi, public xapi::Watch {
 
   xapi::Picture db;
   bool up = true;
+  bool refuse_writes = false;
+  bool started_behind = false;                                   // VMs run already, though no event has told
   std::size_t writes = 0;                                        // of any key
   std::vector<std::pair<std::string, std::string>> pci_history;  // VM uuid, value ("" removed)
 

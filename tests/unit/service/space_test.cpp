@@ -129,6 +129,18 @@ TEST(Trash, ThatSomebodyExposedIsNeitherCutNorDeleted) {
   EXPECT_EQ(rig.card.lvols.size(), 0u);
 }
 
+TEST(Trash, ThatSomebodyRenamedIsLeftAloneAndToldOnce) {
+  Rig rig;
+  begin(rig);
+  auto v = rig.create("v", MiB(512)).value();
+  rig.lvol(v->key)->info.name = "theirs";
+  ASSERT_TRUE(rig.destroy(v->key).value());
+  rig.advance(seconds(60));
+  EXPECT_EQ(rig.card.lvols.size(), 1u);
+  EXPECT_EQ(rig.card.cuts, 0u);
+  EXPECT_EQ(events(rig, "error").size(), 1u) << "not once a second";
+}
+
 TEST(Space, IsWarnedAboutOnceAtEachStep) {
   Rig rig;
   ASSERT_TRUE(rig.make_sr().value());

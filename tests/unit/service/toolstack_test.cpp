@@ -84,6 +84,27 @@ TEST(Toolstack, TheLastVbdTakesTheFunctionWithIt) {
   EXPECT_TRUE(w.bdf().empty()) << "the function is closed";
 }
 
+TEST(Toolstack, NoListNamesAFunctionThatIsClosed) {
+  World w;
+  w.plug();
+  w.settle();
+  // The key cannot be written: then the function stays.
+  w.rig.xapi.refuse_writes = true;
+  w.rig.xapi.remove_vbd(w.vbd);
+  w.settle();
+  EXPECT_NE(w.reserved(), nullptr);
+  EXPECT_FALSE(w.bdf().empty());
+  // It can, but the VM has begun to start meanwhile.
+  w.rig.xapi.refuse_writes = false;
+  w.rig.xapi.started_behind = true;
+  w.settle();
+  EXPECT_NE(w.reserved(), nullptr);
+  w.rig.xapi.started_behind = false;
+  w.settle();
+  EXPECT_EQ(w.reserved(), nullptr);
+  EXPECT_EQ(w.rig.xapi.pci(w.vm), "");
+}
+
 TEST(Toolstack, AVmThatIsGoneKeepsNothingUnlessItsDomainLives) {
   World w;
   w.plug();
