@@ -33,6 +33,7 @@ struct Capabilities {
   bool qos = false;
   bool late_binding = false;      // a volume is bound to a function at attach, not at creation
   bool create_functions = false;  // functions can be made at will (hot-plug, listeners)
+  bool pci_functions = false;     // functions are PCI devices of this host
   bool allocation_known = false;  // DpuVolume::allocated is filled
   std::uint32_t namespaces_per_function = 1;
   std::size_t volume_name_bytes = 63;  // longest volume name

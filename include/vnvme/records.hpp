@@ -83,9 +83,9 @@ struct AttachmentRecord {
 };
 
 struct ReservationRecord {
-  VmId vm;
+  VmId vm;  // or nobody yet: a spare function (model/names.hpp)
   DpuId dpu;
-  FunctionId function;
+  FunctionId function;  // empty: about to be opened
   std::string serial;
 };
 

@@ -187,7 +187,7 @@ std::string show_functions(const Json& answer, const Terminal& terminal) {
                word(f, "driver"),
                state,
                count,
-               vm_word(reserved)});
+               yes(f, "spare") ? Cell("(spare)", Style::dim) : Cell(vm_word(reserved))});
   }
   return table_or(table, terminal, "No functions. `vnvme dpu` shows whether a DPU is connected.\n");
 }

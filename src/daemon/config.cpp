@@ -61,6 +61,13 @@ class Section {
     complain(key, "is " + shown(value) + "; accepted: " + join(accepted, ", "));
     return otherwise;
   }
+  std::size_t number(const std::string& key, std::size_t otherwise, std::size_t most) {
+    auto it = object_.find(key);
+    if (it == object_.end()) return otherwise;
+    if (it->is_number_unsigned() && it->get<std::uint64_t>() <= most) return it->get<std::size_t>();
+    complain(key, "is " + shown(*it) + "; accepted: a whole number from 0 to " + std::to_string(most));
+    return otherwise;
+  }
   // The object below that key; an empty one when it is absent or wrong.
   Section below(const std::string& key) {
     static const Json nothing = Json::object();
@@ -131,7 +138,7 @@ void read_dpus(Section& top, Config& config) {
 
 void read_all(Section top, Config& config) {
   top.only({"run_dir", "state_path", "state_copy_path", "smapi_socket", "admin_socket", "marker_path", "log",
-            "dpus", "host", "domains", "toolstack", "xapi"});
+            "dpus", "host", "domains", "toolstack", "spare_functions", "xapi"});
   config.run_dir = top.path("run_dir", config.run_dir);
   config.state_path = top.path("state_path", config.state_path);
   config.state_copy_path = top.path("state_copy_path", config.state_copy_path, true);
@@ -165,6 +172,7 @@ void read_all(Section top, Config& config) {
   config.domains_root = domains.path("root", config.domains_root);
   bool xapi = top.one_of("toolstack", "none", {"none", "xapi"}) == "xapi";
   config.toolstack = xapi ? ToolstackKind::xapi : ToolstackKind::none;
+  config.spare_functions = top.number("spare_functions", config.spare_functions, kMostSpares);
   Section api = top.below("xapi");
   api.only({"uri"});
   config.xapi_uri = api.text("uri", config.xapi_uri);

@@ -43,11 +43,13 @@ struct Config {
   DomainsKind domains = DomainsKind::xenstore;
   std::string domains_root = "/";
   ToolstackKind toolstack = ToolstackKind::none;
+  std::size_t spare_functions = 2;  // of each DPU; with a toolstack only
   std::string xapi_uri = "unix:/var/lib/xcp/xapi";
 };
 
 inline constexpr std::size_t kConfigLimit = 1u << 20;
 inline constexpr std::size_t kMostDpus = 16;
+inline constexpr std::size_t kMostSpares = 64;
 
 // All problems at once, one a line, each "FILE: KEY ...".
 Result<Config> parse_config(std::string_view text, const std::string& file);

@@ -115,6 +115,7 @@ class RealBackend final : public Backend {
     service::Options o;
     for (const DpuConfig& d : config.dpus) o.dpu_names[d.name] = DpuId(d.uri);
     o.marker_path = config.marker_path;
+    o.spare_functions = config.spare_functions;
     return o;
   }
   // URIs may also come from a PBD; what the file says beside the URI belongs to that URI.

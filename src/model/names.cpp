@@ -10,6 +10,7 @@ constexpr std::string_view kBase = "vnvme-base.";
 constexpr std::string_view kTrash = "vnvme-trash.";
 constexpr std::string_view kReplacement = "vnvme-new.";
 constexpr std::string_view kRaid = "vnvme-raid.";
+constexpr std::string_view kSpare = "spare ";  // no uuid begins like that
 constexpr std::size_t kHexDigits = 32;
 
 std::string with_prefix(std::string_view prefix, std::string_view uuid) {
@@ -90,6 +91,13 @@ std::string serial_of_vm(const VmId& vm) {
   std::string digits;
   for (int shift = 60; shift >= 0; shift -= 4) digits += "0123456789abcdef"[(hash >> shift) & 15];
   return "vnvm" + digits;
+}
+
+VmId spare_holder(std::string_view serial) {
+  return VmId(std::string(kSpare) + std::string(serial));
+}
+bool is_spare(const VmId& vm) {
+  return vm.value.starts_with(kSpare);
 }
 
 }  // namespace vnvme::model

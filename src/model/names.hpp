@@ -40,6 +40,10 @@ std::optional<OwnName> parse_name(std::string_view name);
 // Controller serials: 20 ASCII bytes at most (NVMe). One function a VM, one for dom0.
 std::string serial_of_vm(const VmId&);
 inline constexpr std::string_view kDom0Serial = "vnvme-dom0";
+// A spare function is reserved for nobody yet: this stands where the VM's uuid will stand. Each has a serial
+// of its own, which a VM that takes the function keeps.
+VmId spare_holder(std::string_view serial);
+bool is_spare(const VmId&);
 // For a short look at a drive; volumes count up from 1 and never get there.
 inline constexpr std::uint32_t kScratchNsid = 4095;
 

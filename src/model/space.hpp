@@ -1,7 +1,7 @@
 // Space of a pool: what may still be promised (design: Space). Pure.
 #pragma once
-#include <map>
 #include <string>
+#include <unordered_map>
 
 #include "model/world.hpp"
 #include "vnvme/dpu.hpp"
@@ -21,7 +21,7 @@ struct Space {
 };
 
 // Volumes of one pool as the DPU last told, by the DPU's id.
-using Observed = std::map<std::string, dpu::DpuVolume>;
+using Observed = std::unordered_map<std::string, dpu::DpuVolume>;
 
 // SPDK makes a thick volume thin for good when it is snapshotted; in a thick SR its not yet allocated rest
 // stays promised. Volumes whose allocation the DPU does not tell count as fully allocated.

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "core/text.hpp"
+#include "model/names.hpp"
 #include "model/ownership.hpp"
 #include "model/pci_list.hpp"
 
@@ -158,7 +159,7 @@ void plan_releases(const Picture& picture, const World& world, const std::set<Vm
   for (const auto& [ref, vm] : picture.vms) known[vm.uuid] = &vm;
   std::set<VmId> gone;
   for (const auto& [key, r] : world.reservations()) {
-    if (has_attachment(world, r.vm)) continue;
+    if (is_spare(r.vm) || has_attachment(world, r.vm)) continue;
     auto at = known.find(r.vm);
     bool unused = at != known.end() && !using_ours.contains(r.vm) && !by_hand.contains(r.vm) &&
                   at->second->power_state == xapi::PowerState::halted &&

@@ -34,8 +34,9 @@ World::World(Snapshot snapshot) {
 
 void World::put(const VolumeRecord& r) {
   erase(r.id);
-  volumes_[r.id] = r;
-  by_sr_[r.sr][r.seq] = r.id;
+  VolumeRecord& known = volumes_[r.id];
+  known = r;
+  by_sr_[r.sr][r.seq] = &known;
   next_seq_ = std::max(next_seq_, r.seq + 1);
 }
 
@@ -56,6 +57,7 @@ void World::put(const RequestRecord& r) {
 }
 
 void World::apply(const Change& change) {
+  ++version_;
   std::visit(Overloaded{
                  [this]<class Record>(const Put<Record>& p) { put(p.record); },
                  [this](const Erase<SrId>& e) {
@@ -100,7 +102,7 @@ std::vector<const VolumeRecord*> World::volumes_of(const SrId& sr) const {
   std::vector<const VolumeRecord*> out;
   if (const auto* order = find_in(by_sr_, sr)) {
     out.reserve(order->size());
-    for (const auto& [seq, id] : *order) out.push_back(&volumes_.at(id));
+    for (const auto& [seq, volume] : *order) out.push_back(volume);
   }
   return out;
 }
@@ -138,6 +140,13 @@ std::uint32_t World::nsid_for(const std::string& owner, const VolumeId& volume) 
     ++candidate;
   }
   return candidate;
+}
+
+std::vector<std::string> World::owners_with_nsid(const VolumeId& volume) const {
+  std::vector<std::string> out;
+  for (const auto& [key, nsid] : nsids_)
+    if (key.second == volume) out.push_back(key.first);
+  return out;
 }
 
 const RequestRecord* World::request(const RequestId& id) const {

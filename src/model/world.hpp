@@ -17,8 +17,12 @@ class World {
 
   World() = default;
   explicit World(Snapshot snapshot);
+  World(World&&) = default;  // its indexes point into its maps
+  World& operator=(World&&) = default;
 
   void apply(const Change& change);
+  // Grows with each change: who has looked at everything need not look again before.
+  [[nodiscard]] std::uint64_t version() const { return version_; }
   void apply(const std::vector<Change>& changes) {
     for (const Change& c : changes) apply(c);
   }
@@ -35,6 +39,8 @@ class World {
   // The NSID that the owner's guest knows this volume by; else the lowest that no volume of the owner has
   // had.
   [[nodiscard]] std::uint32_t nsid_for(const std::string& owner, const VolumeId&) const;
+  // All owners that have known this volume by a number.
+  [[nodiscard]] std::vector<std::string> owners_with_nsid(const VolumeId&) const;
   [[nodiscard]] const RequestRecord* request(const RequestId&) const;
   [[nodiscard]] std::uint64_t next_intent_id() { return next_intent_++; }
   [[nodiscard]] std::uint64_t next_seq() { return next_seq_++; }
@@ -62,8 +68,8 @@ class World {
 
   std::map<SrId, SrRecord> srs_;
   std::map<VolumeId, VolumeRecord> volumes_;
-  std::map<SrId, std::map<std::uint64_t, VolumeId>>
-      by_sr_;  // seq -> volume: listing one SR never walks the others
+  // seq -> volume: listing one SR walks neither the others nor the tree of all.
+  std::map<SrId, std::map<std::uint64_t, const VolumeRecord*>> by_sr_;
   std::map<AttachmentKey, AttachmentRecord> attachments_;
   std::map<ReservationKey, ReservationRecord> reservations_;
   std::map<std::pair<std::string, VolumeId>, std::uint32_t> nsids_;
@@ -71,6 +77,7 @@ class World {
   std::map<RequestId, RequestRecord> requests_;
   std::vector<RequestId> request_order_;
   std::map<std::string, std::string> notes_;
+  std::uint64_t version_ = 0;
   std::uint64_t next_intent_ = 1;
   std::uint64_t next_seq_ = 1;
 };

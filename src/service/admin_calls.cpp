@@ -317,8 +317,12 @@ Task<Result<nlohmann::json>> AdminCalls::functions(Deadline deadline) {
         if (seen && *seen) driver = (*seen)->driver;
       }
       std::string reserved = f.serial == model::kDom0Serial ? "dom0" : "";
-      for (const auto& [key, r] : core_.world.reservations())
-        if (r.function == f.id && r.dpu == link->id()) reserved = r.vm.value;
+      bool spare = false;
+      for (const auto& [key, r] : core_.world.reservations()) {
+        if (r.function != f.id || r.dpu != link->id()) continue;
+        spare = model::is_spare(r.vm);
+        if (!spare) reserved = r.vm.value;
+      }
       std::size_t namespaces = 0;
       for (const auto& e : *exposures) namespaces += e.function == f.id ? 1 : 0;
       out.push_back({{"dpu", link->id().value},
@@ -332,6 +336,7 @@ Task<Result<nlohmann::json>> AdminCalls::functions(Deadline deadline) {
                      {"ready", f.ready},
                      {"foreign", f.foreign},
                      {"reserved_for", reserved},
+                     {"spare", spare},
                      {"namespaces", namespaces}});
     }
   }

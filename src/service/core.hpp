@@ -45,6 +45,7 @@ struct Options {
   MonoClock::duration word_grace = std::chrono::seconds(5);  // past a call's deadline, then it is collected
   MonoClock::duration limbo = std::chrono::seconds(5);       // before an unknown outcome is looked at again
   std::size_t remembered_requests = 1000;
+  std::size_t spare_functions = 0;  // of each DPU, where there is a toolstack to follow
   Bytes wipe_piece = GiB(1);  // the least that is erased at a time; more where the DPU is fast
 };
 
@@ -104,6 +105,7 @@ class Core {
   std::vector<std::pair<VolumeId, std::string>> unstored_releases;
   Signal work;      // something for the housekeeper
   Signal released;  // an attachment went away
+  Signal spares;    // a spare function was taken
   bool fresh_store = false;
 
  private:

@@ -4,6 +4,7 @@
 
 #include "core/log.hpp"
 #include "model/names.hpp"
+#include "service/spares.hpp"
 
 namespace vnvme::service {
 namespace {
@@ -43,7 +44,12 @@ DriveVerdict judge_use(const dpu::Drive& drive) {
 }
 
 Task<Result<dpu::Function>> open_dom0_function(Core& core, Link& link, Deadline deadline) {
-  auto function = co_await link.dpu().open_function(std::string(model::kDom0Serial), deadline);
+  const std::string serial(model::kDom0Serial);
+  auto function = co_await link.dpu().open_function(serial, deadline);
+  if (!function && function.error().outcome == Outcome::not_done) {
+    bool room = co_await give_up_spare(core, link, deadline);  // the card may be full of them
+    if (room) function = co_await link.dpu().open_function(serial, deadline);
+  }
   if (!function) co_return fail(std::move(function.error()));
   if (function->bdf.empty())
     co_return fail(Errc::not_supported, "functions of DPU " + link.id().value +

@@ -32,6 +32,15 @@ class Housekeeper {
   Task<void> vanished_domains();
   Task<void> watch_space();
 
+  // Walks over all volumes are for when something changed, not for each look at the clock.
+  struct Settled {
+    std::uint64_t world = 0;
+    std::size_t looks = 0;
+    friend bool operator==(const Settled&, const Settled&) = default;
+  };
+  [[nodiscard]] Settled now() const;
+  Task<bool> volumes();
+
   struct Idle {
     dpu::IoStat stat;
     MonoClock::time_point since;
@@ -41,6 +50,7 @@ class Housekeeper {
   std::map<std::uint64_t, MonoClock::time_point> first_seen_;  // open intents
   std::map<VolumeId, Idle> idle_;  // volumes of live guests that are to be released
   std::map<SrId, int> alarms_;
+  std::optional<Settled> settled_;  // when the last walk over all volumes left nothing to do
   MonoClock::time_point next_watch_{};
   MonoClock::time_point next_sweep_{};
 };

@@ -29,6 +29,7 @@ class Link {
   [[nodiscard]] const dpu::Dpu& dpu() const { return *client_; }
   [[nodiscard]] bool is_ready() const { return ready_; }
   [[nodiscard]] bool first_look() const { return looks_ == 0; }
+  [[nodiscard]] std::size_t looks() const { return looks_; }  // how often all of the DPU was looked at
   [[nodiscard]] const dpu::Identity& identity() const { return identity_; }
 
   // Completes when the DPU was looked at after the latest connection; else `unreachable`, saying why.

@@ -173,7 +173,7 @@ Task<Result<void>> Reconciler::restore_in_lane(Guarded& guarded) {
 Task<Result<void>> Reconciler::restore_functions() {
   std::vector<ReservationRecord> reservations;
   for (const auto& [key, r] : core_.world.reservations())
-    if (r.dpu == link_.id()) reservations.push_back(r);
+    if (r.dpu == link_.id() && !model::is_spare(r.vm)) reservations.push_back(r);  // running guests first
   auto functions = co_await link_.dpu().list_functions(Deadline::after(kStep));
   if (!functions) co_return fail(std::move(functions.error()));
   for (ReservationRecord& r : reservations) {

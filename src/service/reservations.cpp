@@ -3,28 +3,54 @@
 #include "model/names.hpp"
 #include "model/ownership.hpp"
 #include "service/datapath_calls.hpp"
+#include "service/spares.hpp"
 
 namespace vnvme::service {
 namespace {
 
 constexpr std::string_view kByHand = "reserved-by-hand.";
 
+using Spare = std::optional<ReservationRecord>;
+
 std::string note_of(const VmId& vm) {
   return std::string(kByHand) + vm.value;
 }
 
-Result<void> check_serial(const Core& core, const ReservationRecord& wanted) {
+Result<void> check_serial(const Core& core, const ReservationRecord& wanted, const Spare& spare) {
   for (const auto& [key, r] : core.world.reservations())
-    if (r.vm != wanted.vm && r.serial == wanted.serial && r.dpu == wanted.dpu)
+    if (r.vm != wanted.vm && !(spare && r.vm == spare->vm) && r.serial == wanted.serial &&
+        r.dpu == wanted.dpu)
       return fail(Errc::conflict, "VM " + r.vm.value + " has the serial " + r.serial + " that VM " +
                                       wanted.vm.value + " would get");
   return {};
 }
 
-std::vector<Change> first_changes(const ReservationRecord& record, ReservedBy by) {
-  std::vector<Change> changes{Put<ReservationRecord>{record}};
+// A spare becomes the VM's in the same commit.
+std::vector<Change> first_changes(const ReservationRecord& record, ReservedBy by, const Spare& spare) {
+  std::vector<Change> changes;
+  if (spare) changes.push_back(EraseReservation{spare->vm, spare->dpu});
+  changes.push_back(Put<ReservationRecord>{record});
   if (by == ReservedBy::hand) changes.push_back(PutNote{note_of(record.vm), record.dpu.value});
   return changes;
+}
+
+std::vector<Change> undone(const ReservationRecord& record, ReservedBy by, const Spare& spare) {
+  std::vector<Change> changes{EraseReservation{record.vm, record.dpu}};
+  if (by == ReservedBy::hand) changes.push_back(EraseNote{note_of(record.vm)});
+  if (spare) changes.push_back(Put<ReservationRecord>{*spare});
+  return changes;
+}
+
+// As it is, when it is ready already: nobody has to wait for a hot-plug of somebody else's function then.
+Task<Result<dpu::Function>> complete(Core& core, Link& link, ReservationRecord record, FunctionId expected,
+                                     Deadline deadline) {
+  auto functions = co_await link.dpu().list_functions(deadline);
+  if (!functions) co_return fail(std::move(functions.error()));
+  for (auto& f : *functions)
+    if (f.id == expected && f.serial == record.serial && f.ready && !f.foreign) co_return std::move(f);
+  auto lane = co_await link.functions_lane().acquire("reserve for VM " + record.vm.value, deadline);
+  if (!lane) co_return fail(std::move(lane.error()));
+  co_return co_await own_function(core, link, record.serial, expected, deadline);
 }
 
 }  // namespace
@@ -42,22 +68,33 @@ Task<Result<dpu::Function>> reserve_function(Core& core, VmId vm, Link& link, Re
   if (!ready) co_return fail(std::move(ready.error()));
   auto guard = co_await core.guards.acquire("VM " + vm.value, "reserve", deadline);
   if (!guard) co_return fail(std::move(guard.error()));
-  // The serial is a function of the VM, so an interrupted reservation finds its function again (C1).
+  // Without a spare the serial is a function of the VM, so an interrupted reservation finds its function
+  // again (C1).
   ReservationRecord record{vm, link.id(), FunctionId(), model::serial_of_vm(vm)};
-  if (const ReservationRecord* known = core.world.reservation(vm, link.id())) record = *known;
+  const ReservationRecord* known = core.world.reservation(vm, link.id());
+  Lane::Hold claim;
+  Spare spare;
+  if (known != nullptr)
+    record = *known;
+  else
+    spare = claim_spare(core, link.id(), claim);
   const bool fresh = record.function.empty();
-  auto unique = check_serial(core, record);
+  // Its function is the VM's when it was seen to be ready and bound; until then the record says which serial.
+  FunctionId expected = record.function;
+  if (spare) {
+    expected = spare->function;
+    record.serial = spare->serial;
+  }
+  auto unique = check_serial(core, record, spare);
   if (!unique) co_return fail(std::move(unique.error()));
-  auto first = first_changes(record, by);
+  auto first = first_changes(record, by, spare);
   auto stored = co_await core.commit(std::move(first));
   if (!stored) co_return fail(std::move(stored.error()));
-  auto lane = co_await link.functions_lane().acquire("reserve for VM " + vm.value, deadline);
-  if (!lane) co_return fail(std::move(lane.error()));
-  auto function = co_await own_function(core, link, record.serial, record.function, deadline);
+  if (spare) core.spares.notify();
+  auto function = co_await complete(core, link, record, expected, deadline);
   if (!function) {
     if (function.error().outcome == Outcome::not_done && fresh) {
-      std::vector<Change> back{EraseReservation{vm, link.id()}};
-      if (by == ReservedBy::hand) back.push_back(EraseNote{note_of(vm)});
+      auto back = undone(record, by, spare);
       (void)co_await core.commit(std::move(back));
     }
     co_return fail(std::move(function.error()));

@@ -15,6 +15,7 @@ Services::Services(Ports ports, Options options)
       housekeeper_(core_, datapath_),
       trash_(core_),
       toolstack_(core_),
+      spares_(core_),
       admin_(core_, trash_) {}
 
 Task<Result<void>> Services::start() {
@@ -35,6 +36,7 @@ Task<Result<void>> Services::start() {
   core_.spawn([this]() -> Task<void> { co_await housekeeper_.run(); });
   core_.spawn([this]() -> Task<void> { co_await trash_.run(); });
   core_.spawn([this]() -> Task<void> { co_await toolstack_.run(); });
+  core_.spawn([this]() -> Task<void> { co_await spares_.run(); });
   co_return Result<void>{};
 }
 

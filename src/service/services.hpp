@@ -8,6 +8,7 @@
 #include "service/datapath_calls.hpp"
 #include "service/housekeeper.hpp"
 #include "service/sr_calls.hpp"
+#include "service/spares.hpp"
 #include "service/toolstack.hpp"
 #include "service/volume_calls.hpp"
 #include "vnvme/admin.hpp"
@@ -73,6 +74,7 @@ class Services : public smapi::Handler, public AdminHandler {
   Housekeeper housekeeper_;
   Trash trash_;
   Toolstack toolstack_;
+  Spares spares_;
   AdminCalls admin_;
 };
 

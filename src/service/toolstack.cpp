@@ -37,6 +37,9 @@ Task<void> Toolstack::run() {
     trouble_.clear();
     if (!core_.ports.watch->current()) continue;
     clean = co_await round();
+    if (core_.stopping()) break;
+    bool plugged = co_await pbds_.round();
+    clean = clean && plugged;
   }
 }
 

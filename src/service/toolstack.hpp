@@ -9,12 +9,13 @@
 
 #include "model/vm_plan.hpp"
 #include "service/core.hpp"
+#include "service/pbds.hpp"
 
 namespace vnvme::service {
 
 class Toolstack {
  public:
-  explicit Toolstack(Core& core) : core_(core) {}
+  explicit Toolstack(Core& core) : core_(core), pbds_(core) {}
   // Until Core::stop(). At once when there is no XAPI (Ports::xapi is null).
   Task<void> run();
 
@@ -37,6 +38,7 @@ class Toolstack {
   void tell(const model::VmPlan& vm);
 
   Core& core_;
+  Pbds pbds_;
   std::map<VmId, Writes> writes_;
   std::map<VmId, std::set<std::string>> told_;
   std::map<std::pair<VmId, DpuId>, std::string> refused_;  // why no function could be reserved

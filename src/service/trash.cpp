@@ -82,9 +82,9 @@ Task<bool> Trash::free(VolumeRecord v, Link& link, SrRecord sr) {
   const VolumeRecord* now = core_.world.volume(v.id);
   if (now == nullptr || now->state != VolumeState::trash) co_return true;  // it lives on, hidden
   // The numbers that its namespaces had in VMs go with it.
-  std::vector<Change> changes{Erase<VolumeId>{v.id}, EraseNsid{model::kDom0, v.id}};
-  for (const auto& [key, r] : core_.world.reservations())
-    changes.push_back(EraseNsid{model::owner_of_vm(r.vm), v.id});
+  std::vector<Change> changes{Erase<VolumeId>{v.id}};
+  for (std::string& owner : core_.world.owners_with_nsid(v.id))
+    changes.push_back(EraseNsid{std::move(owner), v.id});
   auto stored = co_await core_.commit(std::move(changes));
   if (!stored) co_return false;
   (void)co_await link.refresh_pools(Deadline::after(kStep));

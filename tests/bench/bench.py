@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`./run bench`: what vnvme costs, as ratios within one run, so that a slow machine does not matter.
 
-    bench.py [--volumes 10000] [--turns 400] [--only frontend|create|daemon]
+    bench.py [--volumes 10000] [--turns 400] [--only frontend|create|daemon|toolstack]
 
 It informs: the exit code is 0 also when a goal is missed. docs/performance.md explains the figures.
 """
@@ -14,6 +14,7 @@ import place  # noqa: F401,E402  (first: it makes the rest importable)
 import create  # noqa: E402
 import daemon  # noqa: E402
 import frontend  # noqa: E402
+import toolstack  # noqa: E402
 from report import Report  # noqa: E402
 from stack import Stack  # noqa: E402
 
@@ -30,7 +31,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--volumes", type=int, default=10000)
     parser.add_argument("--turns", type=int, default=400, help="plugin calls; a quarter as many creates")
-    parser.add_argument("--only", choices=("frontend", "create", "daemon"))
+    parser.add_argument("--only", choices=("frontend", "create", "daemon", "toolstack"))
+    parser.add_argument("--vms", type=int, default=200, help="started at once; half as many one by one")
     options = parser.parse_args()
     report = Report()
     if options.only in (None, "frontend"):
@@ -44,6 +46,8 @@ def main():
         with Stack(drives=DRIVES) as stack:
             sizes = [max(1, options.volumes // 10), max(2, options.volumes // 2), options.volumes]
             daemon.measure(report, stack, stack.make_sr()[0], sizes)
+    if options.only in (None, "toolstack"):
+        toolstack.measure(report, max(1, options.vms // 2), options.vms)
     report.table()
     print(PYTHON)
 

@@ -94,7 +94,7 @@ class FakeDpu : public dpu::Dpu {
   void shutdown() override { down_ = true; }
 
   dpu::Capabilities capabilities_{
-      true, true, true, true, true, true, true, true, 64, 63, {"raid0", "raid1", "concat"}};
+      true, true, true, true, true, true, true, true, true, 64, 63, {"raid0", "raid1", "concat"}};
 
  private:
   template <class Effect>

@@ -45,7 +45,9 @@ xapi::Ref FakeToolstack::add_sr(const SrId& id) {
   xapi::Pbd pbd;
   pbd.ref = new_ref();
   pbd.SR = sr.ref;
+  pbd.uuid = "eeeeeeee-0000-4000-8000-" + id.value.substr(24);
   pbd.host = db.hosts.begin()->first;
+  pbd.currently_attached = true;
   db.pbds[pbd.ref] = pbd;
   ++version_;
   return sr.ref;
@@ -168,8 +170,16 @@ Task<Result<void>> FakeToolstack::set_userdevice(xapi::Ref ref, std::string user
     return {};
   });
 }
-Task<Result<void>> FakeToolstack::plug_pbd(xapi::Ref, Deadline) {
-  co_return Result<void>{};
+Task<Result<void>> FakeToolstack::plug_pbd(xapi::Ref ref, Deadline) {
+  return run_step(plan_, "xapi plug_pbd", [this, ref]() -> Result<void> {
+    auto at = db.pbds.find(ref);
+    if (at == db.pbds.end()) return gone<void>(ref.value);
+    ++plugs;
+    if (refuse_plugs) return fail(Errc::io, "SR_BACKEND_FAILURE");
+    at->second.currently_attached = true;
+    ++version_;
+    return {};
+  });
 }
 Task<Result<void>> FakeToolstack::scan_sr(xapi::Ref, Deadline) {
   co_return Result<void>{};

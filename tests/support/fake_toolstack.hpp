@@ -21,6 +21,10 @@ class FakeToolstack final : public xapi::Xapi, public xapi::Watch {
   xapi::Vbd& vbd(const xapi::Ref& ref) { return ++version_, db.vbds.at(ref); }
   [[nodiscard]] std::string pci(const xapi::Ref& ref) const;
   void touch() { ++version_; }
+  xapi::Pbd& pbd_of(const xapi::Ref& sr) {
+    ++version_;
+    return std::find_if(db.pbds.begin(), db.pbds.end(), [&](auto& p) { return p.second.SR == sr; })->second;
+  }
   // A new daemon knows nothing.
   void forget() { seen_ = 0, picture_ = {}; }
 
@@ -48,7 +52,8 @@ class FakeToolstack final : public xapi::Xapi, public xapi::Watch {
 
   xapi::Picture db;
   bool up = true;
-  bool refuse_writes = false;
+  bool refuse_writes = false, refuse_plugs = false;
+  std::size_t plugs = 0;                                         // of PBDs that were asked for
   bool started_behind = false;                                   // VMs run already, though no event has told
   std::size_t writes = 0;                                        // of any key
   std::vector<std::pair<std::string, std::string>> pci_history;  // VM uuid, value ("" removed)

@@ -104,6 +104,7 @@ void Rig::boot() {
   io = std::make_unique<boost::asio::io_context>(1);
   service::Options options;
   options.dpu_names["dpu0"] = DpuId("fake:");
+  options.spare_functions = spare_functions;
   options.wipe_piece = wipe_piece;
   service::Ports ports{io->get_executor(), store, pci, domains, blocks, events, [this](const DpuId&) {
                          return Result<std::unique_ptr<dpu::Dpu>>(std::make_unique<FakeDpu>(card, plan));

@@ -104,7 +104,8 @@ class Rig {
   EventLog events;
   Bytes wipe_piece = GiB(1);  // of the next boot
   FakeToolstack xapi{plan};
-  bool with_xapi = false;  // of the next boot
+  bool with_xapi = false;           // of the next boot
+  std::size_t spare_functions = 0;  // of the next boot
   SrId sr{"11111111-2222-3333-4444-555555555555"};
   VmId vm{"aaaaaaaa-0000-0000-0000-000000000001"};
   std::unique_ptr<boost::asio::io_context> io;

@@ -38,6 +38,7 @@ Capabilities capabilities_of(const Dialect& d) {
   c.resize = d.has("bdev_lvol_resize");
   c.qos = d.has("bdev_set_qos_limit");
   c.late_binding = d.snap || d.nvmf;
+  c.pci_functions = d.snap;
   c.create_functions = d.snap ? d.has("nvme_function_create") : d.has("nvmf_create_subsystem");
   // num_allocated_clusters came with bdev_lvol_get_lvols or a little later; a record without it says
   // "unknown".

@@ -123,7 +123,7 @@ Result<FunctionDriver*> SpdkDpu::driver() {
 
 void SpdkDpu::remember(const DpuVolumeId& id, const PoolId& pool) {
   if (pool_of_.size() >= kMaxRemembered) pool_of_.clear();
-  pool_of_[id] = pool;
+  pool_of_.insert_or_assign(id, pool);
 }
 
 Task<Result<Pool>> SpdkDpu::find_pool(PoolId id, Deadline deadline) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <unordered_map>
 
 #include "dpu/registry.hpp"
 #include "dpu/spdk/functions.hpp"
@@ -90,7 +91,7 @@ class SpdkDpu final : public Dpu {
   std::unique_ptr<FunctionDriver> nvmf_, snap_;
   // An lvol never moves to another store, and its uuid is never used again: this never needs to forget,
   // except that it is bounded.
-  std::map<DpuVolumeId, PoolId> pool_of_;
+  std::unordered_map<DpuVolumeId, PoolId> pool_of_;
   // Volumes whose QoS was set in this session while nobody had them open (risk 13).
   std::set<DpuVolumeId> qos_touched_;
   std::uint64_t qos_generation_ = 0;
