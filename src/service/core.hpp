@@ -46,7 +46,7 @@ struct Options {
   MonoClock::duration limbo = std::chrono::seconds(5);       // before an unknown outcome is looked at again
   std::size_t remembered_requests = 1000;
   std::size_t spare_functions = 0;  // of each DPU, where there is a toolstack to follow
-  Bytes wipe_piece = GiB(1);  // the least that is erased at a time; more where the DPU is fast
+  Bytes wipe_piece = GiB(1);        // the least that is erased at a time; more where the DPU is fast
 };
 
 // What a call that makes a volume leaves behind until the front-end says the word (R5).

@@ -93,8 +93,8 @@ class FakeDpu : public dpu::Dpu {
   Task<Result<void>> unexpose(FunctionId, std::uint32_t, Deadline) override;
   void shutdown() override { down_ = true; }
 
-  dpu::Capabilities capabilities_{
-      true, true, true, true, true, true, true, true, true, 64, 63, {"raid0", "raid1", "concat"}};
+  dpu::Capabilities capabilities_{true, true, true, true, true, true,
+                                  true, true, true, 64,   63,   {"raid0", "raid1", "concat"}};
 
  private:
   template <class Effect>

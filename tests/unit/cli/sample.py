@@ -39,7 +39,7 @@ def drive(dpu_name, name, claimed, used_by="", takeable=False, reason=""):
 
 def function(n, reserved="", namespaces=0, **more):
     return {"dpu": "dpu0", "function": "VUID%02d" % n, "bdf": "0000:3b:00.%d" % n, "serial": "VNVME%015d" % n, "kind": "pf",
-            "driver": "pciback", "ready": True, "foreign": False, "reserved_for": reserved, "spare": not reserved,
+            "driver": "pciback", "ready": True, "foreign": False, "reserved_for": reserved, "spare": n == 5,
             "namespaces": [{"nsid": i + 1} for i in range(namespaces)], **more}
 
 
