@@ -5,6 +5,7 @@ fake: a domain is given no function that another one has.
 """
 import os
 import sys
+import threading
 import time
 import unittest
 
@@ -12,75 +13,21 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "support"))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "simulator", "support"))
 import truth
-from fake_xapi import FakeXapi
-from stack import SCRIPTS, Stack, until
-from xapi_db import XapiError
-from xapi_xenops import World
+from stack import until
+from xapi_stack import XapiStack
 
-MiB = 1 << 20
 STARTS = int(os.environ.get("VNVME_STARTS", "10"))
+TOGETHER = int(os.environ.get("VNVME_TOGETHER", "6"))
 
 
 class Auto(unittest.TestCase):
     def setUp(self):
-        self.s = Stack(config={"toolstack": "xapi"})
+        self.s = XapiStack()
+        self.s.__enter__()
         self.addCleanup(self.s.stop)
-        self.s.extra["xapi"] = {"uri": "unix:" + os.path.join(self.s.directory, "xapi")}
-        self.s.start_dpu()
-        self.world = World(domains=os.path.join(self.s.directory, "domains"),
-                           host=os.path.join(self.s.directory, "host"))
-        self.fake = FakeXapi(unix=os.path.join(self.s.directory, "xapi"), root=SCRIPTS, env=self.s.volume.env,
-                             world=self.world)
-        self.fake.__enter__()
-        self.addCleanup(self.fake.__exit__)
-        self.api = self.fake.api
-        self.session = self.api.login()
-        self.s.start_daemon()
-        self.sr = self.call("SR.create", self.api.host, {"dpu": "dpu0", "drives": "S0001"}, 0, "sr", "", "vnvme",
-                            "user", False, {})
-
-    def call(self, method, *params):
-        return self.api.call(method, [self.session, *params])
-
-    def uuid(self, cls, ref):
-        return self.call(cls + ".get_uuid", ref)
-
-    def disk(self, name="disk"):
-        return self.call("VDI.create", {"name_label": name, "SR": self.sr, "virtual_size": 64 * MiB, "type": "user"})
-
-    def plug(self, vm, vdi):
-        number = next(n for n in self.call("VM.get_allowed_VBD_devices", vm) if int(n) >= 4)
-        return self.call("VBD.create", {"VM": vm, "VDI": vdi, "userdevice": number, "mode": "RW"})
-
-    def machine(self, name="vm", disks=1):
-        vm = self.call("VM.create", {"name_label": name})
-        for n in range(disks):
-            self.plug(vm, self.disk(f"{name} {n}"))
-        return vm
-
-    def xapi_restarts(self, booting):
-        self.fake.restart(booting=booting)
-
-        def answers():
-            try:
-                self.session = self.api.login()
-                return self.call("pool.get_all")
-            except XapiError:
-                return None
-        until("XAPI answers again", answers)
-
-    def pci(self, vm):
-        return self.call("VM.get_other_config", vm).get("pci", "")
-
-    def ready(self, vm):
-        return until("the VM has its function", lambda: self.pci(vm))
-
-    def functions(self, vm):
-        uuid = self.uuid("VM", vm)
-        return [f for f in self.s.admin("functions") if f["reserved_for"] == uuid]
-
-    def exposed(self):
-        return len(self.s.dpu("sim_dump")["snap"]["exposures"])
+        self.world, self.api, self.fake = self.s.world, self.s.api, self.s.fake
+        for name in ("call", "uuid", "disk", "plug", "machine", "pci", "ready", "exposed", "xapi_restarts"):
+            setattr(self, name, getattr(self.s, name))
 
     def end(self, *vms):
         """Shuts down and destroys; then nothing may be left anywhere."""
@@ -88,12 +35,11 @@ class Auto(unittest.TestCase):
         for vm in vms:
             if self.call("VM.get_power_state", vm) == "Running":
                 self.call("VM.clean_shutdown", vm)
-            disks |= {self.call("VBD.get_VDI", v) for v in self.call("VM.get_VBDs", vm)}
+            disks |= self.s.disks(vm)
             self.call("VM.destroy", vm)
         for disk in disks:
             self.call("VDI.destroy", disk)
-        until("no function is reserved", lambda: not any(
-            f["reserved_for"] not in ("", "dom0") for f in self.s.admin("functions")))
+        until("no function is reserved", lambda: not self.s.reserved())
         self.s.settle()
         truth.agree(self.s)
         self.assertEqual(self.api.swallowed, [])
@@ -117,6 +63,42 @@ class Auto(unittest.TestCase):
         times.sort()
         print(f"VBD.create to other_config:pci: median {times[len(times) // 2] * 1000:.0f} ms, worst "
               f"{times[-1] * 1000:.0f} ms of {len(times)}")
+
+    def test_many_start_at_once(self):
+        vms = [self.machine(f"vm{n}", disks=2) for n in range(TOGETHER)]
+        for vm in vms:
+            self.ready(vm)
+        self.assertEqual(len({self.pci(vm) for vm in vms}), TOGETHER, "two VMs have the same function")
+        failed = []
+
+        def start(vm):
+            try:
+                self.call("VM.start", vm, False, False)
+            except Exception as e:  # told below
+                failed.append(e)
+        threads = [threading.Thread(target=start, args=(vm,)) for vm in vms]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        self.assertEqual(failed, [])
+        self.assertEqual(self.exposed(), 2 * TOGETHER)
+        self.end(*vms)
+
+    def test_spares_wait_for_the_next_vm(self):
+        def spares():
+            return {f["bdf"] for f in self.s.admin("functions") if f["spare"]}
+        waiting = until("two spares are ready", lambda: len(spares()) == 2 and spares())
+        vm = self.machine()
+        self.assertIn(self.ready(vm).split("/")[1], waiting)
+        until("there are two again", lambda: len(spares()) == 2)
+        self.call("VM.start", vm, False, False)
+        self.s.kill_daemon()
+        self.s.kill_dpu()
+        self.s.start_dpu()
+        self.s.start_daemon()
+        until("they are back", lambda: len(spares()) == 2 and self.exposed() == 1)
+        self.end(vm)
 
     def test_a_whole_life(self):
         vm = self.machine(disks=2)
@@ -196,7 +178,7 @@ class Auto(unittest.TestCase):
         vdi = self.call("VBD.get_VDI", vbd)
         self.call("VBD.destroy", vbd)
         until("the list is empty", lambda: self.pci(vm) == "")
-        until("the function is free", lambda: not self.functions(vm))
+        until("the function is free", lambda: not self.s.reserved(vm))
         until("nothing is blocked", lambda: self.call("VM.get_blocked_operations", vm) == {})
         self.plug(vm, vdi)
         self.ready(vm)
