@@ -1,5 +1,6 @@
 #include "daemon/life.hpp"
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include <boost/asio/as_tuple.hpp>
@@ -267,6 +268,15 @@ int live(const Config& config, const MakeBackend& make_backend) {
   return life.exit_code();
 }
 
+// A long list is made of a few buffers of megabytes. By default glibc gives such memory back to the kernel
+// each time, and takes it anew page by page: that was half of the CPU of listing 10,000 volumes.
+void keep_memory() {
+  constexpr int kOwnMapping = 32 << 20;  // the largest that mallopt takes
+  constexpr int kKept = 64 << 20;
+  (void)mallopt(M_MMAP_THRESHOLD, kOwnMapping);
+  (void)mallopt(M_TRIM_THRESHOLD, kKept);
+}
+
 }  // namespace
 
 int run_daemon(int argc, char** argv, const MakeBackend& make_backend) {
@@ -282,6 +292,7 @@ int run_daemon(int argc, char** argv, const MakeBackend& make_backend) {
                 config->dpus.size() == 1 ? "" : "s", config->state_path.c_str());
     return 0;
   }
+  keep_memory();
   return live(*config, make_backend);
 }
 

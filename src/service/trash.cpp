@@ -35,12 +35,15 @@ Task<void> Trash::run() {
 }
 
 Task<bool> Trash::round() {
+  const std::uint64_t version = core_.world.version();
+  if (empty_ == version) co_return true;
   std::vector<VolumeRecord> waiting;
   for (const auto& [id, v] : core_.world.volumes())
     if (v.state == VolumeState::trash) waiting.push_back(v);
   std::erase_if(told_, [&](const VolumeId& id) {
     return std::none_of(waiting.begin(), waiting.end(), [&](const VolumeRecord& v) { return v.id == id; });
   });
+  if (waiting.empty()) empty_ = version;
   bool clean = true;
   for (VolumeRecord& v : waiting) {
     if (core_.stopping()) co_return false;

@@ -36,6 +36,7 @@ class Trash {
 
   Core& core_;
   std::map<VolumeId, Freeing> freeing_;
+  std::optional<std::uint64_t> empty_;  // the records' version with which there was no trash
   std::set<VolumeId> told_;  // whose lvol somebody else renamed: said once, looked at again and again
 };
 
