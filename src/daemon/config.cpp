@@ -137,8 +137,8 @@ void read_dpus(Section& top, Config& config) {
 }
 
 void read_all(Section top, Config& config) {
-  top.only({"run_dir", "state_path", "state_copy_path", "smapi_socket", "admin_socket", "marker_path", "log",
-            "dpus", "host", "domains", "toolstack", "spare_functions", "xapi"});
+  top.only({"run_dir", "state_path", "state_copy_path", "smapi_socket", "admin_socket", "marker_path",
+            "reservations_path", "log", "dpus", "host", "domains", "toolstack", "spare_functions", "xapi"});
   config.run_dir = top.path("run_dir", config.run_dir);
   config.state_path = top.path("state_path", config.state_path);
   config.state_copy_path = top.path("state_copy_path", config.state_copy_path, true);
@@ -150,6 +150,7 @@ void read_all(Section top, Config& config) {
   if (config.smapi_socket == config.admin_socket)
     top.complain("admin_socket", "is the smapi_socket too; each needs its own path");
   config.marker_path = top.path("marker_path", config.run_dir + "/marker");
+  config.reservations_path = top.path("reservations_path", config.run_dir + "/reservations");
 
   Section log = top.below("log");
   log.only({"level", "path"});

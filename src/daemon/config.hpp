@@ -35,6 +35,7 @@ struct Config {
   std::string smapi_socket;                                      // RUN_DIR/smapi.sock
   std::string admin_socket;                                      // RUN_DIR/admin.sock
   std::string marker_path;                                       // RUN_DIR/marker
+  std::string reservations_path;                                 // RUN_DIR/reservations
   log::Level log_level = log::Level::info;
   std::string log_path = "-";  // "-": stderr, which systemd keeps in the journal
   std::vector<DpuConfig> dpus;

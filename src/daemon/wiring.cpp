@@ -12,6 +12,7 @@
 #include "host/sysfs_pci.hpp"
 #include "host/xenstore_domains.hpp"
 #include "host/xenstore_socket.hpp"
+#include "service/reservation_taps.hpp"
 #include "service/services.hpp"
 #include "state/sqlite_store.hpp"
 #include "xapi/client.hpp"
@@ -71,6 +72,8 @@ class RealBackend final : public Backend {
       : executor_(io.get_executor()),
         store_(std::move(store)),
         pci_(make_pci(config)),
+        reservations_(config.reservations_path, pci_->boot_id(), events),
+        tapped_store_(*store_, reservations_, dpus(config)),
         domains_(make_domains(config)),
         markers_(make_markers(config, events)),
         xapi_(std::move(xapi)),
@@ -106,7 +109,7 @@ class RealBackend final : public Backend {
 
  private:
   service::Ports ports(boost::asio::io_context& io, const Config& config, EventLog& events) {
-    service::Ports out{executor_, *store_, *pci_, *domains_, blocks_, events, opener(io, config)};
+    service::Ports out{executor_, tapped_store_, *pci_, *domains_, blocks_, events, opener(io, config)};
     out.xapi = xapi_.client.get();
     out.watch = xapi_.watcher.get();
     return out;
@@ -119,9 +122,9 @@ class RealBackend final : public Backend {
     return o;
   }
   // URIs may also come from a PBD; what the file says beside the URI belongs to that URI.
-  static std::function<Result<std::unique_ptr<dpu::Dpu>>(const DpuId&)> opener(boost::asio::io_context& io,
-                                                                               const Config& config) {
-    return [&io, dpus = config.dpus](const DpuId& id) {
+  std::function<Result<std::unique_ptr<dpu::Dpu>>(const DpuId&)> opener(boost::asio::io_context& io,
+                                                                        const Config& config) {
+    return [this, &io, dpus = config.dpus](const DpuId& id) -> Result<std::unique_ptr<dpu::Dpu>> {
       dpu::Options o;
       o.uri = id.str();
       for (const DpuConfig& d : dpus)
@@ -129,13 +132,22 @@ class RealBackend final : public Backend {
           o.listener = d.listener;
           o.clear_method = d.clear_method;
         }
-      return dpu::make_dpu(io, o);
+      auto made = dpu::make_dpu(io, o);
+      if (!made) return made;
+      return service::tap(std::move(*made), id, reservations_);
     };
+  }
+  static std::set<DpuId> dpus(const Config& config) {
+    std::set<DpuId> out;
+    for (const DpuConfig& d : config.dpus) out.insert(DpuId(d.uri));
+    return out;
   }
 
   boost::asio::any_io_executor executor_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<host::Pci> pci_;
+  service::ReservationFile reservations_;
+  service::TappedStore tapped_store_;
   std::unique_ptr<host::Domains> domains_;
   std::unique_ptr<host::MarkerBackend> markers_;
   XapiSide xapi_;

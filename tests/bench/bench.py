@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`./run bench`: what vnvme costs, as ratios within one run, so that a slow machine does not matter.
 
-    bench.py [--volumes 10000] [--turns 400] [--only frontend|create|daemon|toolstack]
+    bench.py [--volumes 10000] [--turns 400] [--only frontend|hook|create|daemon|toolstack]
 
 It informs: the exit code is 0 also when a goal is missed. docs/performance.md explains the figures.
 """
@@ -14,6 +14,7 @@ import place  # noqa: F401,E402  (first: it makes the rest importable)
 import create  # noqa: E402
 import daemon  # noqa: E402
 import frontend  # noqa: E402
+import hook  # noqa: E402
 import toolstack  # noqa: E402
 from report import Report  # noqa: E402
 from stack import Stack  # noqa: E402
@@ -31,13 +32,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--volumes", type=int, default=10000)
     parser.add_argument("--turns", type=int, default=400, help="plugin calls; a quarter as many creates")
-    parser.add_argument("--only", choices=("frontend", "create", "daemon", "toolstack"))
+    parser.add_argument("--only", choices=("frontend", "hook", "create", "daemon", "toolstack"))
     parser.add_argument("--vms", type=int, default=200, help="started at once; half as many one by one")
     options = parser.parse_args()
     report = Report()
     if options.only in (None, "frontend"):
         report.progress("plugin calls")
         frontend.measure(report, options.turns)
+    if options.only in (None, "hook"):
+        report.progress("the vm-pre-start hook")
+        hook.measure(report, options.turns)
     if options.only in (None, "create"):
         report.progress("Volume.create")
         with Stack(drives=DRIVES, dpu_options=("--tick-ms", "4")) as stack:

@@ -25,6 +25,7 @@ EDGES = {
     "daemon": ["service", "smapi", "state", "dpu", "xapi", "host", "rpc", "metrics", "model", "core"],
     "cli": ["core"],
     "frontend": [],
+    "hook": [],
     "dpusim": ["core"],
 }
 
@@ -33,6 +34,8 @@ FORBIDDEN_INCLUDES = [
     ("include/vnvme/", r"sqlite3|spdlog|libnvme|boost/asio/(ip|local)/|sys/socket", "ports know no sockets and no libraries"),
     ("src/model/", r"boost/asio|core/log\.hpp|vnvme/time\.hpp", "the model has no coroutine, clock or log"),
     ("src/frontend/", r"boost/|nlohmann/|spdlog/|vnvme/(?!smapi_(frame|methods)\.hpp)|<thread>", "the front-end is plain POSIX"),
+    ("src/hook/", r"boost/|nlohmann/|spdlog/|vnvme/(?!reservation_text\.hpp|ids\.hpp)|<thread>",
+     "the hook must work when nothing else does"),
 ]
 
 # (pattern of an include, prefixes where it is allowed)
@@ -114,6 +117,7 @@ GOOD = {
     "src/state/a.cpp": "#include <sqlite3.h>\n",
     "src/daemon/a.cpp": '#include "state/a.hpp"\n#include "service/a.hpp"\n',
     "src/frontend/a.cpp": '#include "vnvme/smapi_frame.hpp"\n#include <unistd.h>\n',
+    "src/hook/a.cpp": '#include "hook/gate.hpp"\n#include "vnvme/reservation_text.hpp"\n#include "vnvme/ids.hpp"\n',
     "src/dpu/spdk/a.cpp": '#include "rpc/a.hpp"\n// an SRAM disk\n',
 }
 BAD = {
@@ -135,6 +139,9 @@ BAD = {
     "src/frontend/b.cpp": "#include <boost/asio/post.hpp>\n",
     "src/frontend/c.cpp": "#include <thread>\n",
     "src/frontend/d.cpp": '#include "vnvme/time.hpp"\n',
+    "src/hook/a.cpp": '#include "core/text.hpp"\n',
+    "src/hook/b.cpp": "#include <nlohmann/json.hpp>\n",
+    "src/hook/c.cpp": '#include "vnvme/time.hpp"\n',
     "src/cli/a.cpp": '#include "daemon/a.hpp"\n',
     "src/daemon/a.cpp": "#include <sqlite3.h>\n",
     "src/dpu/spdk/a.cpp": "// the SR\n",

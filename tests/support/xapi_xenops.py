@@ -42,10 +42,10 @@ def together(jobs):
 
 class World:
     """Domains and PCI functions where a test can see them: a tree as xenstore, and a sysfs as the simulator makes it
-    (src/host/fake_pci.hpp). Without folders it only remembers."""
+    (src/host/fake_pci.hpp). Without folders it only remembers. `db` is xenopsd's database (xenopsd_db.py)."""
 
-    def __init__(self, domains=None, host=None):
-        self.domains, self.host, self.assigned = domains, host, {}
+    def __init__(self, domains=None, host=None, db=None):
+        self.domains, self.host, self.db, self.assigned = domains, host, db, {}
 
     def domain_created(self, domid, vm):
         if self.domains:
@@ -117,7 +117,7 @@ class Hooks:
                                   capture_output=True, text=True, env=env, check=False)
             self.ran.append((name, script, vm, done.returncode))
             if done.returncode not in (0, 1):
-                raise XapiError("XAPI_HOOK_FAILED", script, name, done.stdout, done.returncode)
+                raise XapiError("XAPI_HOOK_FAILED", f"{name}/{script}", reason, done.stdout, done.returncode)
 
 
 class Xenops:
@@ -130,6 +130,8 @@ class Xenops:
     def push(self, vm):
         record = self.db.get("VM", vm)
         self.pushed[record["uuid"]] = pci_list(record["other_config"].get("pci", ""))
+        if self.api.world.db:
+            self.api.world.db.push(record["uuid"], self.pushed[record["uuid"]])
 
     def disks(self, vm):
         records = [(v, self.db.get("VBD", v)) for v in self.db.get("VM", vm)["VBDs"]]

@@ -22,6 +22,7 @@ TEST(Config, NothingIsAWorkingConfiguration) {
     EXPECT_EQ(config->admin_socket, "/run/vnvme/admin.sock");
     EXPECT_EQ(config->state_path, "/var/lib/vnvme/state.db");
     EXPECT_EQ(config->marker_path, "/run/vnvme/marker");
+    EXPECT_EQ(config->reservations_path, "/run/vnvme/reservations");
     EXPECT_EQ(config->log_level, log::Level::info);
     EXPECT_TRUE(config->dpus.empty());
   }
@@ -40,6 +41,7 @@ TEST(Config, EverythingCanBeSaid) {
   EXPECT_EQ(config->admin_socket, "/a");
   EXPECT_EQ(config->state_copy_path, "");
   EXPECT_EQ(config->marker_path, "/r/marker");
+  EXPECT_EQ(config->reservations_path, "/r/reservations");
   EXPECT_EQ(config->log_level, log::Level::debug);
   EXPECT_EQ(config->log_path, "/l");
   EXPECT_EQ(config->host, HostKind::fake);
@@ -72,6 +74,7 @@ TEST(Config, EachWrongInputNamesFileKeyAndWhatIsAccepted) {
       {R"({"smapi_socket": "x"})", {"smapi_socket", "begins with /"}},
       {R"({"smapi_socket": "/s", "admin_socket": "/s"})", {"admin_socket", "its own path"}},
       {R"({"marker_path": "m"})", {"marker_path"}},
+      {R"({"reservations_path": ""})", {"reservations_path", "begins with /"}},
       {R"({"log": "debug"})", {"log is", "object"}},
       {R"({"log": {"level": "loud"}})", {"log.level is \"loud\"", "debug, info, warning, error, off"}},
       {R"({"log": {"levle": "info"}})", {"log.levle", "level, path"}},
