@@ -15,6 +15,8 @@ Services::Services(Ports ports, Options options)
       housekeeper_(core_, datapath_),
       trash_(core_),
       toolstack_(core_),
+      publisher_(core_, toolstack_),
+      messenger_(core_),
       admin_(core_, trash_) {}
 
 Task<Result<void>> Services::start() {
@@ -35,6 +37,8 @@ Task<Result<void>> Services::start() {
   core_.spawn([this]() -> Task<void> { co_await housekeeper_.run(); });
   core_.spawn([this]() -> Task<void> { co_await trash_.run(); });
   core_.spawn([this]() -> Task<void> { co_await toolstack_.run(); });
+  core_.spawn([this]() -> Task<void> { co_await publisher_.run(); });
+  core_.spawn([this]() -> Task<void> { co_await messenger_.run(); });
   co_return Result<void>{};
 }
 

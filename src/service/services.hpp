@@ -7,6 +7,8 @@
 #include "service/admin_calls.hpp"
 #include "service/datapath_calls.hpp"
 #include "service/housekeeper.hpp"
+#include "service/messenger.hpp"
+#include "service/publisher.hpp"
 #include "service/sr_calls.hpp"
 #include "service/toolstack.hpp"
 #include "service/volume_calls.hpp"
@@ -73,6 +75,8 @@ class Services : public smapi::Handler, public AdminHandler {
   Housekeeper housekeeper_;
   Trash trash_;
   Toolstack toolstack_;
+  Publisher publisher_;
+  Messenger messenger_;
   AdminCalls admin_;
 };
 

@@ -38,6 +38,7 @@ Task<void> Toolstack::run() {
     if (!core_.ports.watch->current()) continue;
     clean = co_await round();
   }
+  looked.notify();  // whoever waits for a round: there is none any more
 }
 
 Task<model::HostFunctions> Toolstack::functions() {
@@ -86,6 +87,8 @@ Task<bool> Toolstack::round() {
   std::erase_if(writes_, [&](const auto& entry) {
     return idle(entry.first) && MonoClock::now() - entry.second.last > kPeace;
   });
+  shown_ = std::move(seen);
+  looked.notify();
   co_return clean;
 }
 
