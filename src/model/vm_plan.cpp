@@ -218,4 +218,19 @@ ToolstackPlan plan_toolstack(const Picture& picture, const World& world, const H
   return plan;
 }
 
+std::map<xapi::Ref, std::vector<OwnDisk>> vms_of_host(const Picture& picture, const World& world) {
+  std::map<xapi::Ref, std::vector<OwnDisk>> out;
+  const xapi::Host* self = own_host(picture, world);
+  if (self == nullptr) return out;
+  const auto disks = disks_by_vm(picture, world);
+  for (const auto& [ref, vm] : picture.vms) {
+    if (vm.is_control_domain || is_elsewhere(vm, *self, disks)) continue;
+    auto& mine = out[ref];
+    auto at = disks.here.find(ref);
+    if (at == disks.here.end()) continue;
+    for (const Disk& disk : at->second) mine.push_back({disk.vbd, disk.dpu});
+  }
+  return out;
+}
+
 }  // namespace vnvme::model

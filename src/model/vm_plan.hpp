@@ -55,4 +55,12 @@ const xapi::Host* own_host(const xapi::Picture& picture, const World& world);
 ToolstackPlan plan_toolstack(const xapi::Picture& picture, const World& world, const HostFunctions& functions,
                              const std::set<VmId>& by_hand);
 
+// The VMs that this host speaks for, by the same rule, each with its VBDs on volumes of ours (none: it may
+// still have a reservation by hand, or keys that it should not have).
+struct OwnDisk {
+  const xapi::Vbd* vbd;
+  DpuId dpu;
+};
+std::map<xapi::Ref, std::vector<OwnDisk>> vms_of_host(const xapi::Picture& picture, const World& world);
+
 }  // namespace vnvme::model

@@ -28,6 +28,14 @@ const dpu::DpuVolume* observed(const Core& core, const VolumeRecord& v) {
   return found == view->volumes.end() ? nullptr : &found->second;
 }
 
+// What SR.create would take (SrCalls, check_type).
+std::vector<std::string> sr_types(const dpu::Capabilities& can) {
+  std::vector<std::string> out;
+  if (can.snapshot && can.clone && can.resize) out.emplace_back("vnvme");
+  out.emplace_back("vnvme-raw");
+  return out;
+}
+
 std::vector<Link*> ready_links(const Core& core) {
   std::vector<Link*> out;
   for (const auto& [id, link] : core.links())
@@ -69,7 +77,9 @@ nlohmann::json AdminCalls::dpus() {
                    {"family", link->identity().family},
                    {"version", link->identity().version},
                    {"trouble", link->dpu().trouble()},
-                   {"generation", link->dpu().generation()}});
+                   {"generation", link->dpu().generation()},
+                   {"sr_types", sr_types(link->dpu().capabilities())},
+                   {"raid_levels", link->dpu().capabilities().raid_levels}});
   }
   return out;
 }

@@ -16,6 +16,8 @@ Services::Services(Ports ports, Options options)
       trash_(core_),
       toolstack_(core_),
       spares_(core_),
+      publisher_(core_, toolstack_),
+      messenger_(core_),
       admin_(core_, trash_) {}
 
 Task<Result<void>> Services::start() {
@@ -37,6 +39,8 @@ Task<Result<void>> Services::start() {
   core_.spawn([this]() -> Task<void> { co_await trash_.run(); });
   core_.spawn([this]() -> Task<void> { co_await toolstack_.run(); });
   core_.spawn([this]() -> Task<void> { co_await spares_.run(); });
+  core_.spawn([this]() -> Task<void> { co_await publisher_.run(); });
+  core_.spawn([this]() -> Task<void> { co_await messenger_.run(); });
   co_return Result<void>{};
 }
 

@@ -7,6 +7,8 @@
 #include "service/admin_calls.hpp"
 #include "service/datapath_calls.hpp"
 #include "service/housekeeper.hpp"
+#include "service/messenger.hpp"
+#include "service/publisher.hpp"
 #include "service/spares.hpp"
 #include "service/sr_calls.hpp"
 #include "service/toolstack.hpp"
@@ -75,6 +77,8 @@ class Services : public smapi::Handler, public AdminHandler {
   Trash trash_;
   Toolstack toolstack_;
   Spares spares_;
+  Publisher publisher_;
+  Messenger messenger_;
   AdminCalls admin_;
 };
 

@@ -403,6 +403,47 @@ Task<Result<std::vector<smapi::Volume>>> SrCalls::ls(smapi::Context context, SrI
   co_return out;
 }
 
+// An SR that exists: its PBD can be made of `configuration`. The pools of others are shown, and left alone.
+smapi::Probe SrCalls::probe_pool(const PoolView& view, const std::string& dpu) {
+  smapi::Probe p{{{"dpu", dpu}}, false, {}, std::nullopt};
+  p.extra_info = {{"pool", view.pool.name},
+                  {"drive", view.pool.drive},
+                  {"volumes", std::to_string(view.volumes.size())},
+                  {"total", human(view.pool.total)},
+                  {"free", human(view.pool.free)}};
+  auto owner = model::sr_of_pool_name(view.pool.name);
+  if (!owner) {
+    p.extra_info["reason"] = "not made by vnvme, and left alone";
+    return p;
+  }
+  const SrRecord* known = core_.world.sr(*owner);
+  p.complete = true;
+  p.configuration =
+      known != nullptr
+          ? describe_sr(*known, dpu)
+          : smapi::Strings{{"dpu", dpu}, {"pool_uuid", view.pool.id.value}, {"sr_uuid", owner->value}};
+  p.sr = known != nullptr ? describe(*known) : smapi::SrStat{*owner, "", "", {}, {}, "Healthy", ""};
+  p.sr->total_space = view.pool.total;
+  p.sr->free_space = view.pool.free;
+  return p;
+}
+
+smapi::Probe SrCalls::probe_drive(const Link& link, const dpu::Drive& drive, const std::string& dpu) {
+  DriveVerdict verdict = judge_use(drive);
+  smapi::Probe p{{{"dpu", dpu}}, verdict.takeable, {}, std::nullopt};
+  if (verdict.takeable) p.configuration["drives"] = drive.serial.empty() ? drive.name : drive.serial;
+  p.extra_info = {{"name", drive.name},
+                  {"model", drive.model},
+                  {"serial", drive.serial},
+                  {"size", std::to_string(drive.size.value)},
+                  {"size_text", human(drive.size)},
+                  {"takeable", verdict.takeable ? "true" : "false"},
+                  {"reason", verdict.reason},
+                  {"raid_levels", join(link.dpu().capabilities().raid_levels, ",")}};
+  if (drive.volatile_data) p.extra_info["volatile"] = "true";
+  return p;
+}
+
 Task<Result<std::vector<smapi::Probe>>> SrCalls::probe(smapi::Context context, smapi::Strings configuration) {
   auto config = parse_sr_config(configuration, false);
   if (!config) co_return fail(std::move(config.error()));
@@ -417,35 +458,10 @@ Task<Result<std::vector<smapi::Probe>>> SrCalls::probe(smapi::Context context, s
   if (!link) co_return fail(std::move(link.error()));
   auto ready = co_await (*link)->ready(context.deadline);
   if (!ready) co_return fail(std::move(ready.error()));
-  for (const auto& [pool, view] : (*link)->views()) {
-    auto owner = model::sr_of_pool_name(view.pool.name);
-    if (!owner) continue;
-    smapi::Probe p{{{"dpu", config->dpu}, {"pool_uuid", pool.value}, {"sr_uuid", owner->value}},
-                   true,
-                   {},
-                   smapi::SrStat{}};
-    const SrRecord* known = core_.world.sr(*owner);
-    p.sr = known != nullptr ? describe(*known) : smapi::SrStat{*owner, "", "", {}, {}, "Healthy", ""};
-    p.sr->total_space = view.pool.total;
-    p.sr->free_space = view.pool.free;
-    if (known != nullptr) p.configuration = describe_sr(*known, config->dpu);
-    out.push_back(std::move(p));
-  }
   auto drives = co_await (*link)->dpu().list_drives(context.deadline);
   if (!drives) co_return fail(std::move(drives.error()));
-  for (const auto& d : *drives) {
-    DriveVerdict verdict = judge_use(d);
-    smapi::Probe p{{{"dpu", config->dpu}}, false, {}, std::nullopt};
-    if (verdict.takeable) p.configuration["drives"] = d.serial.empty() ? d.name : d.serial;
-    p.complete = verdict.takeable;
-    p.extra_info = {{"name", d.name},
-                    {"model", d.model},
-                    {"serial", d.serial},
-                    {"size", std::to_string(d.size.value)},
-                    {"takeable", verdict.takeable ? "true" : "false"},
-                    {"reason", verdict.reason}};
-    out.push_back(std::move(p));
-  }
+  for (const auto& [pool, view] : (*link)->views()) out.push_back(probe_pool(view, config->dpu));
+  for (const auto& drive : *drives) out.push_back(probe_drive(**link, drive, config->dpu));
   co_return out;
 }
 

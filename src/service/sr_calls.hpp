@@ -28,6 +28,8 @@ class SrCalls {
   Task<void> recovered(SrId id, Deadline deadline);
   Task<Result<void>> edit(smapi::Context context, SrId id, std::function<void(SrRecord&)> change);
   smapi::SrStat describe(const SrRecord& sr);
+  smapi::Probe probe_pool(const PoolView& view, const std::string& dpu);
+  smapi::Probe probe_drive(const Link& link, const dpu::Drive& drive, const std::string& dpu);
 
   Core& core_;
 };

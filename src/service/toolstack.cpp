@@ -41,6 +41,7 @@ Task<void> Toolstack::run() {
     bool plugged = co_await pbds_.round();
     clean = clean && plugged;
   }
+  looked.notify();  // whoever waits for a round: there is none any more
 }
 
 Task<model::HostFunctions> Toolstack::functions() {
@@ -89,6 +90,8 @@ Task<bool> Toolstack::round() {
   std::erase_if(writes_, [&](const auto& entry) {
     return idle(entry.first) && MonoClock::now() - entry.second.last > kPeace;
   });
+  shown_ = std::move(seen);
+  looked.notify();
   co_return clean;
 }
 

@@ -22,6 +22,10 @@ class Toolstack {
   // One round over the picture as it is: true when nothing is left to do that could be done now.
   Task<bool> round();
 
+  // Functions in this host, as the last round saw them; those of a DPU that did not answer are not there.
+  [[nodiscard]] const model::HostFunctions& shown() const { return shown_; }
+  Signal looked;  // a round is over
+
  private:
   struct Writes {
     MonoClock::time_point last{};
@@ -39,6 +43,7 @@ class Toolstack {
 
   Core& core_;
   Pbds pbds_;
+  model::HostFunctions shown_;
   std::map<VmId, Writes> writes_;
   std::map<VmId, std::set<std::string>> told_;
   std::map<std::pair<VmId, DpuId>, std::string> refused_;  // why no function could be reserved

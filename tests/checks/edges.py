@@ -24,6 +24,7 @@ EDGES = {
     "metrics": ["core"],
     "daemon": ["service", "smapi", "state", "dpu", "xapi", "host", "rpc", "metrics", "model", "core"],
     "cli": ["core"],
+    "hostplugin": ["cli", "core"],
     "frontend": [],
     "hook": [],
     "dpusim": ["core"],

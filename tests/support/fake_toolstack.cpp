@@ -92,6 +92,8 @@ std::string FakeToolstack::pci(const xapi::Ref& ref) const {
 }
 
 xapi::Map* FakeToolstack::map_of(const xapi::Ref& ref, xapi::Field field) {
+  auto vdi = db.vdis.find(ref);
+  if (vdi != db.vdis.end() && field == xapi::Field::other_config) return &vdi->second.other_config;
   auto vm = db.vms.find(ref);
   if (vm == db.vms.end()) return nullptr;
   return field == xapi::Field::blocked_operations ? &vm->second.blocked_operations : &vm->second.other_config;
@@ -184,8 +186,12 @@ Task<Result<void>> FakeToolstack::plug_pbd(xapi::Ref ref, Deadline) {
 Task<Result<void>> FakeToolstack::scan_sr(xapi::Ref, Deadline) {
   co_return Result<void>{};
 }
-Task<Result<xapi::Ref>> FakeToolstack::create_message(xapi::Message, Deadline) {
-  return run_step(plan_, "xapi create_message", [this]() -> Result<xapi::Ref> { return new_ref(); });
+Task<Result<xapi::Ref>> FakeToolstack::create_message(xapi::Message message, Deadline) {
+  return run_step(plan_, "xapi create_message", [this, message]() -> Result<xapi::Ref> {
+    if (refuse_writes) return fail(Errc::io, "INTERNAL_ERROR");
+    messages.push_back(message);
+    return new_ref();
+  });
 }
 
 Task<Result<xapi::Delta>> FakeToolstack::next(Deadline deadline) {

@@ -19,6 +19,7 @@ class FakeToolstack final : public xapi::Xapi, public xapi::Watch {
   void remove_vm(const xapi::Ref& vm);
   xapi::Vm& vm(const xapi::Ref& ref) { return ++version_, db.vms.at(ref); }
   xapi::Vbd& vbd(const xapi::Ref& ref) { return ++version_, db.vbds.at(ref); }
+  xapi::Vdi& vdi(const xapi::Ref& ref) { return ++version_, db.vdis.at(ref); }
   [[nodiscard]] std::string pci(const xapi::Ref& ref) const;
   void touch() { ++version_; }
   xapi::Pbd& pbd_of(const xapi::Ref& sr) {
@@ -53,8 +54,9 @@ class FakeToolstack final : public xapi::Xapi, public xapi::Watch {
   xapi::Picture db;
   bool up = true;
   bool refuse_writes = false, refuse_plugs = false;
-  std::size_t plugs = 0;                                         // of PBDs that were asked for
-  bool started_behind = false;                                   // VMs run already, though no event has told
+  std::size_t plugs = 0;        // of PBDs that were asked for
+  bool started_behind = false;  // VMs run already, though no event has told
+  std::vector<xapi::Message> messages;
   std::size_t writes = 0;                                        // of any key
   std::vector<std::pair<std::string, std::string>> pci_history;  // VM uuid, value ("" removed)
 
