@@ -125,11 +125,11 @@ void Rig::crash() {
   card.in_flight.clear();
 }
 
-void Rig::advance(MonoClock::duration by) {
+void Rig::advance(MonoClock::duration by, MonoClock::duration tick) {
   auto end = MonoClock::now() + by;
   while (MonoClock::now() < end && !plan.crashed()) {
     io->restart();
-    if (io->poll() == 0) MonoClock::advance(std::chrono::milliseconds(50));
+    if (io->poll() == 0) MonoClock::advance(tick);
   }
   if (plan.crashed()) crash();
 }

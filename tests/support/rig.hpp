@@ -75,7 +75,8 @@ class Rig {
   std::optional<T> run(std::function<Task<T>()> call);
   // Lets the daemon work until nothing is open, at most that much of its time.
   bool settle(MonoClock::duration most = std::chrono::seconds(60));
-  void advance(MonoClock::duration by);
+  // The clock moves by `tick` whenever there is nothing to do; a coarse one for long waits is much faster.
+  void advance(MonoClock::duration by, MonoClock::duration tick = std::chrono::milliseconds(50));
 
   // Calls, with the word said for those that need it.
   smapi::Context context(std::string method, std::string request = {});

@@ -84,7 +84,7 @@ class People(Rig):
         self.assertEqual((theirs["complete"], theirs["configuration"]), (False, {"dpu": "dpu0"}))
         self.assertIn("not made by vnvme", theirs["extra_info"]["reason"])
         mine, = pools.values()
-        self.assertEqual(mine["configuration"]["sr_uuid"], self.uuid("SR", self.sr))
+        self.assertEqual(mine["configuration"]["sr_uuid"], self.uuid("SR", self.s.sr))
         self.assertTrue(mine["complete"])
         self.assertEqual(mine["sr"]["name"], "sr")
 

@@ -75,5 +75,12 @@ TEST(Names, SerialsFitTheFieldOfAController) {
   EXPECT_LE(kDom0Serial.size(), 20u);
 }
 
+TEST(Names, ASpareIsNoVm) {
+  EXPECT_TRUE(is_spare(spare_holder("vnvm0123")));
+  EXPECT_NE(spare_holder("vnvm0123"), spare_holder("vnvm0124"));
+  EXPECT_FALSE(is_spare(VmId("aaaaaaaa-0000-0000-0000-000000000001")));
+  EXPECT_FALSE(parse_uuid(spare_holder("vnvm0123").value)) << "so no VM can be called like that";
+}
+
 }  // namespace
 }  // namespace vnvme::model

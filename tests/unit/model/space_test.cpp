@@ -134,6 +134,16 @@ TEST(Depth, ALoopEnds) {
   EXPECT_EQ(depth_of(loop, "a"), 3u) << "one more than there are, hence more than any true chain";
 }
 
+TEST(WipePiece, FollowsTheSpeedOfTheDpu) {
+  using std::chrono::milliseconds;
+  EXPECT_EQ(next_wipe_piece(GiB(1), milliseconds(999), GiB(1)), GiB(2));
+  EXPECT_EQ(next_wipe_piece(GiB(4), milliseconds(1000), GiB(1)), GiB(4));
+  EXPECT_EQ(next_wipe_piece(GiB(4), milliseconds(3000), GiB(1)), GiB(4));
+  EXPECT_EQ(next_wipe_piece(GiB(4), milliseconds(3001), GiB(1)), GiB(2));
+  EXPECT_EQ(next_wipe_piece(GiB(1), milliseconds(60000), GiB(1)), GiB(1)) << "never less than the least";
+  EXPECT_EQ(next_wipe_piece(GiB(4096), milliseconds(0), GiB(1)), GiB(4096)) << "nor more than the most";
+}
+
 TEST(Alarm, AtEachStep) {
   auto at = [](std::uint64_t used) { return fill_alarm(Space{GiB(100), GiB(100 - used), {}}); };
   EXPECT_EQ(at(0), 0);

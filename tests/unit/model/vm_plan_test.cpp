@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "model/names.hpp"
 #include "model/pci_list.hpp"
 
 namespace vnvme::model {
@@ -71,6 +72,28 @@ TEST(PciRepair, TakesOutWhatIsAnotherVms) {
   EXPECT_EQ(repaired("0/0000:81:00.3", {}), "");
   EXPECT_EQ(repaired("0/0000:01:00.0,1/0000:81:00.3", {}), "0/0000:01:00.0");
   EXPECT_EQ(repaired("0/0000:81:00.3,1/0000:81:00.2", {"0000:81:00.2"}), "0/0000:81:00.2");
+}
+
+TEST(PciList, EachPartOfAnAddressMustBeThere) {
+  const std::string whole = "0/0000:81:00.2";
+  for (std::size_t n = 1; n < whole.size(); ++n)
+    EXPECT_TRUE(parse_pci_list(whole.substr(0, n)).bdfs.empty()) << whole.substr(0, n);
+  for (const char* word :
+       {"0/g000:81:00.2", "0/0000-81:00.2", "0/0000:g1:00.2", "0/0000:81-00.2", "0/0000:81:g0.2",
+        "0/0000:81:00-2", "0/0000:81:00.g", "99999999999999999999999/0000:81:00.2"})
+    EXPECT_TRUE(parse_pci_list(word).bdfs.empty()) << word;
+  EXPECT_EQ(parse_pci_list("0/0:1:2.3").bdfs[0], "0000:01:02.3") << "as XAPI reads it";
+}
+
+TEST(PciList, TakesNoMoreFunctionsThanADomainHasSlots) {
+  std::string many;
+  for (unsigned bus = 0; bus < 300; ++bus) {
+    std::string digits{"0123456789abcdef"[bus >> 4 & 15], "0123456789abcdef"[bus & 15]};
+    many += std::to_string(bus) + "/000" + (bus > 255 ? "1:" : "0:") + digits + ":00.0,";
+  }
+  EXPECT_EQ(parse_pci_list(many).bdfs.size(), 256u);
+  EXPECT_EQ(parse_pci_list(many).unread.size(), 44u);
+  EXPECT_EQ(format_pci_list(parse_pci_list("junk,more")), "junk,more") << "nothing before it";
 }
 
 // ---- plans
@@ -283,6 +306,37 @@ TEST_F(Plan, ReservationsGoWithTheVmOrItsLastVolume) {
   held.owner = "vm:gone";
   world.apply(Put<AttachmentRecord>{held});
   EXPECT_TRUE(plan().release.empty());
+}
+
+TEST_F(Plan, ASpareIsNobodysAndStays) {
+  world.apply(Put<ReservationRecord>{{spare_holder("S3"), kDpu, FunctionId("pf0vf3"), "S3"}});
+  EXPECT_TRUE(plan().release.empty());
+  vm("a").other_config["pci"] = "0/0000:81:00.3";
+  EXPECT_EQ(of("a").pci, "") << "no VM may name it";
+}
+
+TEST_F(Plan, WhatItCannotReadIsNoReasonToAct) {
+  vm("a");
+  for (const char* number : {"", "x", "1x", "99999999999"}) {
+    disk("a", "d").userdevice = number;
+    EXPECT_TRUE(of("a").move.empty()) << number;
+  }
+  disk("a", "d").userdevice = "0";
+  vm("a").domain_type = "pv_in_pvh";
+  EXPECT_TRUE(of("a").move.empty()) << "no emulated disks there";
+  vm("a").memory_static_max = vm("a").memory_dynamic_min = 1 << 30;
+  EXPECT_TRUE(of("a").problems.empty());
+}
+
+TEST_F(Plan, ASharedSrTellsNoHost) {
+  picture.srs[xapi::Ref("sr")].shared = true;
+  vm("a");
+  disk("a", "d");
+  EXPECT_TRUE(plan().reserve.empty());
+  EXPECT_EQ(own_host(picture, world), nullptr);
+  picture.srs[xapi::Ref("sr")].shared = false;
+  picture.pbds[xapi::Ref("dangling")].SR = xapi::Ref("nowhere");
+  EXPECT_NE(own_host(picture, world), nullptr);
 }
 
 TEST_F(Plan, NothingIsGoneWhileARecordIsUnreadable) {

@@ -206,5 +206,17 @@ TEST(World, TheOldestRequestsAreSurplus) {
   EXPECT_EQ(world.surplus_requests(1), std::vector<RequestId>{RequestId("z")});
 }
 
+TEST(World, KnowsWhoHadANumberForAVolume) {
+  World world;
+  for (const char* owner : {"vm:b", "dom0", "vm:a"}) world.apply(Put<NsidRecord>{{owner, VolumeId("v"), 1}});
+  world.apply(Put<NsidRecord>{{"vm:c", VolumeId("other"), 2}});
+  EXPECT_EQ(world.owners_with_nsid(VolumeId("v")), (std::vector<std::string>{"dom0", "vm:a", "vm:b"}));
+  EXPECT_TRUE(world.owners_with_nsid(VolumeId("none")).empty());
+  auto before = world.version();
+  world.apply(EraseNsid{"dom0", VolumeId("v")});
+  EXPECT_GT(world.version(), before);
+  EXPECT_EQ(world.owners_with_nsid(VolumeId("v")).size(), 2u);
+}
+
 }  // namespace
 }  // namespace vnvme::model

@@ -9,6 +9,7 @@ namespace vnvme::test {
 namespace {
 
 using std::chrono::seconds;
+constexpr auto kCoarse = std::chrono::milliseconds(250);
 
 class Boot {
  public:
@@ -18,7 +19,7 @@ class Boot {
     rig.boot();
     EXPECT_TRUE(rig.make_sr().value());
     sr = rig.xapi.add_sr(rig.sr);
-    rig.advance(seconds(15));
+    rig.advance(seconds(15), kCoarse);
   }
   // The host boots; XAPI is up before vnvmed, and fails to plug the PBD.
   void reboot(bool plugged = false) {
@@ -73,10 +74,10 @@ TEST(Pbds, ARefusalIsSaidAndTriedAgainAndGivenUp) {
   Boot b;
   b.rig.xapi.refuse_plugs = true;
   b.reboot();
-  b.rig.advance(seconds(200));
+  b.rig.advance(seconds(200), kCoarse);
   EXPECT_GE(b.rig.xapi.plugs, 3u);
   EXPECT_EQ(b.told("vnvmed tries again"), 1u);
-  b.rig.advance(seconds(1200));
+  b.rig.advance(seconds(1200), kCoarse);
   EXPECT_EQ(b.rig.xapi.plugs, 20u);
   EXPECT_EQ(b.told("xe pbd-plug"), 1u);
 }
@@ -88,7 +89,7 @@ TEST(Pbds, EachStepMayFailOrBeTheDaemonsLast) {
     for (std::size_t step = 0; step < 100; ++step) {
       Boot b;
       b.reboot();
-      b.rig.advance(seconds(29));  // now it comes
+      b.rig.advance(seconds(29), kCoarse);  // now it comes
       b.rig.plan.arm(step, {kind, Errc::io});
       b.rig.advance(seconds(5));
       bool hit = b.rig.plan.hit();
@@ -97,7 +98,7 @@ TEST(Pbds, EachStepMayFailOrBeTheDaemonsLast) {
       if (!hit) break;
       ++cases;
       if (!b.rig.services) b.rig.boot();
-      b.rig.advance(seconds(80));
+      b.rig.advance(seconds(80), kCoarse);
       EXPECT_TRUE(b.plugged()) << where;
       EXPECT_EQ(b.rig.memory.contents().notes["pbds.boot"], b.rig.pci.boot) << where;
       if (::testing::Test::HasFailure()) return;

@@ -40,7 +40,7 @@ class People {
   }
   void settle(MonoClock::duration how_long = seconds(40)) {
     if (!rig.services) rig.boot();
-    rig.advance(how_long);
+    rig.advance(how_long, std::chrono::milliseconds(250));
   }
   std::string of_vdi(const std::string& key) { return value(rig.xapi.db.vdis.at(vdi).other_config, key); }
   std::string of_vm(const std::string& key) { return value(rig.xapi.db.vms.at(vm).other_config, key); }
@@ -245,7 +245,7 @@ TEST(Messages, WithoutXapiNothingHappens) {
   Rig rig;
   ASSERT_TRUE(rig.make_sr().value());
   rig.card.power(false);
-  rig.advance(minutes(10));
+  rig.advance(minutes(10), std::chrono::milliseconds(250));
   EXPECT_TRUE(rig.xapi.messages.empty());
   EXPECT_EQ(rig.xapi.writes, 0u);
   EXPECT_TRUE(rig.memory.contents().notes.empty());

@@ -37,7 +37,7 @@ class Stock {
   }
   void settle() {
     if (!rig.services) rig.boot();
-    rig.advance(seconds(25));
+    rig.advance(seconds(25), milliseconds(250));
   }
   std::map<std::string, ReservationRecord> records(bool spare) {  // by serial
     std::map<std::string, ReservationRecord> out;

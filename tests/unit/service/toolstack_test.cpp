@@ -41,7 +41,7 @@ class World {
   }
   void settle() {
     if (!rig.services) rig.boot();
-    rig.advance(seconds(30));
+    rig.advance(seconds(30), milliseconds(250));
   }
   std::size_t told(const std::string& part) {
     std::size_t n = 0;
