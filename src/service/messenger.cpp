@@ -132,7 +132,7 @@ Task<void> Messenger::round() {
 
 // False: not now, and nothing else either.
 Task<bool> Messenger::tell(model::Notices::Key key) {
-  const model::Notices::Key about = key;
+  const model::Notices::Key about = std::move(key);
   auto notice = notices_.begin(about);
   if (!notice) {
     bool kept = co_await save();
