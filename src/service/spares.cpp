@@ -22,6 +22,12 @@ std::optional<Lane::Hold> claim_of(Core& core, const ReservationRecord& spare, s
   return core.guards.try_acquire("spare function " + spare.serial, std::move(what));
 }
 
+// A VM may have taken it since it was looked at: then it is that VM's, and nothing here is done with it.
+bool is_still_spare(const Core& core, const ReservationRecord& spare) {
+  const ReservationRecord* now = core.world.reservation(spare.vm, spare.dpu);
+  return now != nullptr && now->function == spare.function;
+}
+
 Task<Result<void>> close_claimed(Core& core, Link& link, ReservationRecord spare, Deadline deadline) {
   // The function first: as long as the record is there, this can be done again.
   if (!spare.function.empty()) {
@@ -97,6 +103,7 @@ Task<Result<void>> Spares::look(Link& link) {
       return f.id == spare.function && f.serial == spare.serial && f.ready;
     };
     if (spare.function.empty() || std::any_of(functions->begin(), functions->end(), same)) continue;
+    if (!is_still_spare(core_, spare)) continue;
     auto opened = co_await open(link, std::move(spare));
     if (!opened) co_return opened;
   }
@@ -118,7 +125,7 @@ Task<Result<void>> Spares::level(Link& link) {
       continue;
     }
     auto claim = claim_of(core_, spare, "closing");
-    if (!claim) continue;
+    if (!claim || !is_still_spare(core_, spare)) continue;
     auto lane = co_await link.functions_lane().acquire("closing a spare function", Deadline::after(kStep));
     if (!lane) co_return fail(std::move(lane.error()));
     auto closed = co_await close_claimed(core_, link, std::move(spare), Deadline::after(kStep));

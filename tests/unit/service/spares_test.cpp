@@ -160,6 +160,31 @@ TEST(Spares, AreFewerWhenTheConfigurationSaysSo) {
   EXPECT_TRUE(s.records(true).empty());
 }
 
+TEST(Spares, WhatAVmTookMeanwhileIsNotClosed) {
+  Stock s(3);
+  s.rig.spare_functions = 0;
+  s.rig.crash();
+  s.rig.boot();
+  {
+    // The first of three waits for its turn to be closed, and a VM takes another one.
+    auto& link = *s.rig.services->core().links().begin()->second;
+    auto lane = link.functions_lane().try_acquire("the test");
+    ASSERT_TRUE(lane);
+    s.rig.advance(seconds(12));
+    s.rig.xapi.add_vbd(s.vm, s.vdi);
+    s.rig.advance(seconds(2));
+    ASSERT_FALSE(s.bdf(s.rig.vm).empty());
+  }
+  s.settle();
+  auto mine = s.records(false);
+  ASSERT_EQ(mine.size(), 1u);
+  const auto& function = s.rig.card.functions[mine.begin()->second.function.value];
+  EXPECT_TRUE(function.ready) << "a VM's function was closed as a spare";
+  EXPECT_EQ(function.serial, mine.begin()->first);
+  EXPECT_TRUE(s.records(true).empty());
+  EXPECT_EQ(s.open_functions(), 1u);
+}
+
 TEST(Spares, GiveWayToDom0) {
   Stock s(0);
   s.rig.card.functions.clear();  // dom0 has none, as after a reboot of the card
