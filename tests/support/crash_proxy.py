@@ -91,6 +91,7 @@ class Relay:
             try:
                 far.connect(self.target)
             except OSError:
+                far.close()
                 near.close()  # nobody there: the caller sees what it would see without a relay
                 continue
             for pump, source, sink in ((self.forth, near, far), (self.back, far, near)):
