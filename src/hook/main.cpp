@@ -79,7 +79,7 @@ constexpr const char* kHelp =
 
 int run(int argc, char** argv) {
   never_block();
-  std::string_view word = argc == 2 ? argv[1] : "";
+  std::string_view word = argc < 2 ? "--help" : argc == 2 ? argv[1] : "";
   if (word == "--version" || word == "--help") {
     print(word == "--help" ? kHelp : "vnvme-vm-pre-start " VNVME_VERSION "\n");
     return kStart;

@@ -21,7 +21,9 @@ std::string with_prefix(std::string_view prefix, std::string_view uuid) {
 // (I1).
 std::optional<std::string> own_uuid(std::string_view hex) {
   auto uuid = uuid_from_hex(hex);
-  if (!uuid || uuid_hex(*uuid) != hex) return std::nullopt;
+  if (!uuid) return std::nullopt;
+  const std::string again = uuid_hex(*uuid);
+  if (again != hex) return std::nullopt;
   return uuid;
 }
 
@@ -73,9 +75,12 @@ std::optional<OwnName> parse_name(std::string_view name) {
     auto uuid = own_uuid(rest.substr(0, kHexDigits));
     if (!uuid) return std::nullopt;
     rest.remove_prefix(kHexDigits);
-    if (rest.empty()) return OwnName{kind, VolumeId(*uuid), {}};
-    if (kind != NameKind::volume || rest.front() != '.') return std::nullopt;
-    return OwnName{kind, VolumeId(*uuid), std::string(rest.substr(1))};
+    if (!rest.empty() && (kind != NameKind::volume || rest.front() != '.')) return std::nullopt;
+    OwnName own;
+    own.kind = kind;
+    own.id = VolumeId(*uuid);
+    if (!rest.empty()) own.label = rest.substr(1);
+    return own;
   };
   if (auto n = take(kVolume, NameKind::volume)) return n;
   if (auto n = take(kBase, NameKind::base)) return n;

@@ -21,7 +21,7 @@ namespace vnvme::model {
 enum class NameKind { volume, base, trash, replacement };
 
 struct OwnName {
-  NameKind kind;
+  NameKind kind = NameKind::volume;
   VolumeId id;
   std::string label;  // as much of it as the name carries
 };

@@ -19,6 +19,43 @@ constexpr Seconds kLongest{600};  // between two tries
 constexpr Seconds kRefill{360};   // one more message: ten an hour
 constexpr int kHysteresis = 5;    // per cent
 
+constexpr TopicRow kTopics[] = {
+    {Topic::dpu_lost, "VNVME_DPU_LOST", 2, Seconds(90), minutes(5), "`vnvme dpu` says since when and why."},
+    {Topic::pool_missing, "VNVME_POOL_MISSING", 1, Seconds(60), minutes(5),
+     "A drive may be missing; `vnvme drives` and `vnvme doctor` say more."},
+    {Topic::pool_degraded, "VNVME_POOL_DEGRADED", 2, Seconds(30), minutes(5),
+     "Replace the drive; `vnvme pools` shows the state and a rebuild's progress."},
+    {Topic::pool_filling, "VNVME_POOL_NEARLY_FULL", 2, Seconds(0), minutes(10),
+     "At 100 % its guests get I/O errors: delete volumes or snapshots; `vnvme volumes` shows what they "
+     "use."},
+    {Topic::volumes_missing, "VNVME_VOLUMES_MISSING", 1, Seconds(60), minutes(5),
+     "They stay listed and nothing is forgotten; run `vnvme doctor`."},
+    {Topic::foreign_volumes, "VNVME_FOREIGN_VOLUMES", 3, Seconds(60), minutes(5),
+     "They are left alone and take up space; `vnvme pools` names the pool."},
+    {Topic::leftover, "VNVME_LEFTOVER", 5, Seconds(0), hours(1), "`vnvme events` tells what was found."},
+    {Topic::records_lost, "VNVME_RECORDS_LOST", 2, Seconds(60), minutes(5),
+     "Restore the state file from its copy, or accept the loss: `vnvme adopt --help`."},
+    {Topic::not_restored, "VNVME_DRIVE_NOT_RESTORED", 1, Seconds(0), hours(1),
+     "`vnvme attachments` and `vnvme events` say more."},
+    {Topic::list_fought, "VNVME_PCI_LIST_REWRITTEN", 3, Seconds(0), hours(1),
+     "Find out which tool does it: see `vnvme events`."},
+    {Topic::no_function, "VNVME_NO_FUNCTION", 3, Seconds(15), minutes(2),
+     "`vnvme functions` shows who has them; `vnvme events` says why."},
+    {Topic::userdevice_trap, "VNVME_USERDEVICE_TRAP", 3, Seconds(0), minutes(2),
+     "Shut the VM down; vnvme then moves the VBD."},
+    {Topic::still_in_use, "VNVME_DRIVE_STILL_IN_USE", 3, Seconds(60), minutes(2),
+     "Unmount it in the guest; `vnvme attachments` shows it."},
+};
+
+constexpr EventRow kEvents[] = {
+    {"something keeps rewriting other-config:pci", Topic::list_fought},
+    {"belonged to nobody and was taken away", Topic::leftover},
+    {"is reserved for nobody, but cannot be closed", Topic::leftover},
+    {"was renamed by somebody else and is not deleted", Topic::leftover},
+    {"is not exposed again", Topic::not_restored},
+    {"could not be exposed again", Topic::not_restored},
+};
+
 struct Object {
   xapi::Class cls;
   std::string uuid;
@@ -58,57 +95,22 @@ std::optional<std::vector<int>> numbers(const std::string& text) {
 
 }  // namespace
 
-const std::vector<TopicRow>& topics() {
-  static const std::vector<TopicRow> rows{
-      {Topic::dpu_lost, "VNVME_DPU_LOST", 2, Seconds(90), minutes(5), "`vnvme dpu` says since when and why."},
-      {Topic::pool_missing, "VNVME_POOL_MISSING", 1, Seconds(60), minutes(5),
-       "A drive may be missing; `vnvme drives` and `vnvme doctor` say more."},
-      {Topic::pool_degraded, "VNVME_POOL_DEGRADED", 2, Seconds(30), minutes(5),
-       "Replace the drive; `vnvme pools` shows the state and a rebuild's progress."},
-      {Topic::pool_filling, "VNVME_POOL_NEARLY_FULL", 2, Seconds(0), minutes(10),
-       "At 100 % its guests get I/O errors: delete volumes or snapshots; `vnvme volumes` shows what they "
-       "use."},
-      {Topic::volumes_missing, "VNVME_VOLUMES_MISSING", 1, Seconds(60), minutes(5),
-       "They stay listed and nothing is forgotten; run `vnvme doctor`."},
-      {Topic::foreign_volumes, "VNVME_FOREIGN_VOLUMES", 3, Seconds(60), minutes(5),
-       "They are left alone and take up space; `vnvme pools` names the pool."},
-      {Topic::leftover, "VNVME_LEFTOVER", 5, Seconds(0), hours(1), "`vnvme events` tells what was found."},
-      {Topic::records_lost, "VNVME_RECORDS_LOST", 2, Seconds(60), minutes(5),
-       "Restore the state file from its copy, or accept the loss: `vnvme adopt --help`."},
-      {Topic::not_restored, "VNVME_DRIVE_NOT_RESTORED", 1, Seconds(0), hours(1),
-       "`vnvme attachments` and `vnvme events` say more."},
-      {Topic::list_fought, "VNVME_PCI_LIST_REWRITTEN", 3, Seconds(0), hours(1),
-       "Find out which tool does it: see `vnvme events`."},
-      {Topic::no_function, "VNVME_NO_FUNCTION", 3, Seconds(15), minutes(2),
-       "`vnvme functions` shows who has them; `vnvme events` says why."},
-      {Topic::userdevice_trap, "VNVME_USERDEVICE_TRAP", 3, Seconds(0), minutes(2),
-       "Shut the VM down; vnvme then moves the VBD."},
-      {Topic::still_in_use, "VNVME_DRIVE_STILL_IN_USE", 3, Seconds(60), minutes(2),
-       "Unmount it in the guest; `vnvme attachments` shows it."},
-  };
-  return rows;
+std::span<const TopicRow> topics() {
+  return kTopics;
 }
 
 const TopicRow* row_of(Topic topic) {
-  auto at =
-      std::find_if(topics().begin(), topics().end(), [&](const TopicRow& r) { return r.topic == topic; });
-  return at == topics().end() ? nullptr : &*at;
+  const auto* at = std::find_if(std::begin(kTopics), std::end(kTopics),
+                                [&](const TopicRow& r) { return r.topic == topic; });
+  return at == std::end(kTopics) ? nullptr : at;
 }
 
-const std::vector<EventRow>& event_topics() {
-  static const std::vector<EventRow> rows{
-      {"something keeps rewriting other-config:pci", Topic::list_fought},
-      {"belonged to nobody and was taken away", Topic::leftover},
-      {"is reserved for nobody, but cannot be closed", Topic::leftover},
-      {"was renamed by somebody else and is not deleted", Topic::leftover},
-      {"is not exposed again", Topic::not_restored},
-      {"could not be exposed again", Topic::not_restored},
-  };
-  return rows;
+std::span<const EventRow> event_topics() {
+  return kEvents;
 }
 
 Topic topic_of(std::string_view event) {
-  for (const EventRow& row : event_topics())
+  for (const EventRow& row : kEvents)
     if (event.find(row.words) != std::string_view::npos) return row.topic;
   return Topic::none;
 }
@@ -261,10 +263,11 @@ void Notices::restore(const std::map<std::string, std::string>& notes, Seconds n
     stored_[note] = value;  // what is not taken over below is erased with the next commit
     std::string rest = note.substr(kPrefix.size());
     auto dot = rest.find('.');
-    auto row = std::find_if(topics().begin(), topics().end(),
-                            [&](const TopicRow& r) { return r.name == rest.substr(0, dot); });
+    const std::string name = rest.substr(0, dot);
+    const auto* row = std::find_if(std::begin(kTopics), std::end(kTopics),
+                                   [&](const TopicRow& r) { return r.name == name; });
     auto read = numbers(value);
-    if (dot == std::string::npos || row == topics().end() || !read || entries_.size() >= kMost) continue;
+    if (dot == std::string::npos || row == std::end(kTopics) || !read || entries_.size() >= kMost) continue;
     Entry& entry = entries_[{row->topic, rest.substr(dot + 1)}];
     entry.told = (*read)[0];
     entry.trying = (*read)[1];

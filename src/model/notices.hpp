@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,7 +47,7 @@ struct TopicRow {
   Seconds calm;           // so long nobody must have seen it before it is over
   const char* help;       // what to do: the last sentence
 };
-const std::vector<TopicRow>& topics();
+std::span<const TopicRow> topics();
 const TopicRow* row_of(Topic topic);
 
 // Events of the daemon (Core::event) that are messages too, known by their words; `none` for all others.
@@ -54,7 +55,7 @@ struct EventRow {
   std::string_view words;
   Topic topic;
 };
-const std::vector<EventRow>& event_topics();
+std::span<const EventRow> event_topics();
 Topic topic_of(std::string_view event);
 
 struct Notice {

@@ -106,6 +106,7 @@ Wanted wanted_of(const VmFacts& facts, const Addresses& known, const xapi::Vm& v
 
 template <class Keys>
 void compare(const Keys& keys, const xapi::Map& now, const Wanted& wanted, Publication& out) {
+  out.wanted = wanted.keys;
   for (const char* key : keys) {
     if (wanted.unknown.contains(key)) continue;
     const std::string* is = value_of(now, key);
@@ -142,7 +143,10 @@ void plan_vdis(const Picture& picture, const World& world, const Addresses& know
     const xapi::Sr* sr = Picture::find(picture.srs, vdi.SR);
     if (sr == nullptr || world.sr(sr->uuid) == nullptr) continue;
     Wanted wanted = wanted_of(world, known, volume);
-    Publication one{xapi::Class::vdi, ref, vdi.uuid, wanted.keys, {}, {}};
+    Publication one;
+    one.cls = xapi::Class::vdi;
+    one.ref = ref;
+    one.uuid = vdi.uuid;
     compare(kVdiKeys, vdi.other_config, wanted, one);
     if (!one.set.empty() || !one.remove.empty()) out.push_back(std::move(one));
   }
@@ -170,7 +174,10 @@ std::vector<Publication> plan_publications(const Picture& picture, const World& 
     if (mine && lives) wanted = wanted_of(facts, known, vm, at->second, self->uuid);
     bool quiet = wanted.keys.empty() && !has_any(kVmKeys, vm.other_config);
     if (quiet || !may_write(picture, vm, self->uuid, mine, has_disks)) continue;
-    Publication one{xapi::Class::vm, ref, vm.uuid.value, wanted.keys, {}, {}};
+    Publication one;
+    one.cls = xapi::Class::vm;
+    one.ref = ref;
+    one.uuid = vm.uuid.value;
     compare(kVmKeys, vm.other_config, wanted, one);
     if (!one.set.empty() || !one.remove.empty()) out.push_back(std::move(one));
   }

@@ -13,7 +13,9 @@ constexpr std::size_t kNameBytes = 40;
 constexpr std::size_t kStrangers = 100;  // are counted
 
 std::string named(const char* kind, const std::string& uuid, const std::string& name) {
-  return std::string(kind) + " " + uuid + (name.empty() ? "" : " (" + printable(name, kNameBytes) + ")");
+  std::string out = std::string(kind) + " " + uuid;
+  if (!name.empty()) out += " (" + printable(name, kNameBytes) + ")";
+  return out;
 }
 
 void look_at_raid(const SrRecord& sr, const std::string& who, const DpuSeen& dpu, Troubles& out) {
@@ -50,8 +52,11 @@ void look_at_volumes(const SrRecord& sr, const std::string& who, const World& wo
   const std::size_t missing = count_missing(sr, world, *pool.volumes);
   std::size_t foreign = 0;
   std::vector<std::string> strangers;
-  for (const auto& [id, seen] : *pool.volumes)
-    if (!parse_name(seen.name) && strangers.size() < kStrangers) strangers.push_back(id);
+  for (const auto& [id, seen] : *pool.volumes) {
+    if (strangers.size() == kStrangers) break;
+    const auto own = parse_name(seen.name);
+    if (!own) strangers.push_back(id);
+  }
   for (const std::string& id : strangers) foreign += is_recorded(sr, world, id) ? 0 : 1;
   const std::string object = "SR " + sr.id.value;
   if (missing > 0 && !pool.certain)
@@ -153,10 +158,10 @@ void look_at_releases(const xapi::Picture& picture, const World& world, const Dp
       continue;
     }
     if (vm == nullptr || vm->power_state == xapi::PowerState::halted) continue;
-    const VolumeRecord* v = world.volume(a.volume);
+    std::string name;
+    if (const VolumeRecord* v = world.volume(a.volume); v != nullptr) name = v->name;
     out.found.push_back({Topic::still_in_use, object,
-                         named("volume", a.volume.value, v == nullptr ? "" : v->name) +
-                             " was unplugged, but the guest of " +
+                         named("volume", a.volume.value, name) + " was unplugged, but the guest of " +
                              named("VM", vm->uuid.value, vm->name_label) +
                              " goes on using it; it stays with that VM until it is idle"});
   }
@@ -176,11 +181,12 @@ std::size_t count_missing(const SrRecord& sr, const World& world, const Observed
 Troubles find_troubles(const xapi::Picture& picture, const World& world, const DpusSeen& dpus,
                        const Notices& known) {
   Troubles out;
-  for (const auto& [id, dpu] : dpus)
-    if (!dpu.ready)
-      out.found.push_back({Topic::dpu_lost, "dpu " + id.value,
-                           "DPU " + printable(dpu.name, 80) + " cannot be reached" +
-                               (dpu.trouble.empty() ? "" : ": " + printable(dpu.trouble, 200))});
+  for (const auto& [id, dpu] : dpus) {
+    if (dpu.ready) continue;
+    std::string text = "DPU " + printable(dpu.name, 80) + " cannot be reached";
+    if (!dpu.trouble.empty()) text += ": " + printable(dpu.trouble, 200);
+    out.found.push_back({Topic::dpu_lost, "dpu " + id.value, std::move(text)});
+  }
   for (const auto& [id, sr] : world.srs())
     if (sr.state == SrState::ready) look_at_sr(sr, world, dpus, known, out);
   for (const auto& [ref, disks] : vms_of_host(picture, world)) {

@@ -21,9 +21,9 @@ constexpr const char* kWhyBlocked =
 constexpr const char* kWhyNoSend =
     ": the VM's vNVMe drives are in use on this host; shut the VM down, then move it";
 
-// XAPI's own VM, and what can never be started.
+// Not what can never be started. Control domains are left out before.
 bool may_have_functions(const Vm& vm) {
-  return !vm.is_a_template && !vm.is_default_template && !vm.is_a_snapshot && !vm.is_control_domain;
+  return !vm.is_a_template && !vm.is_default_template && !vm.is_a_snapshot;
 }
 
 struct Disk {
@@ -86,8 +86,11 @@ void plan_pci(const World& world, const HostFunctions& functions, const Vm& vm, 
   auto at = vm.other_config.find(kPciKey);
   std::string now = at == vm.other_config.end() ? std::string() : at->second;
   auto is_ours = [&](const std::string& bdf) { return functions.contains(bdf); };
-  for (const std::string& bdf : parse_pci_list(now).bdfs)
-    if (is_ours(bdf) && std::find(mine.begin(), mine.end(), bdf) == mine.end()) plan.stripped.push_back(bdf);
+  const PciList listed = parse_pci_list(now);
+  for (const std::string& bdf : listed.bdfs) {
+    if (!functions.contains(bdf)) continue;
+    if (std::find(mine.begin(), mine.end(), bdf) == mine.end()) plan.stripped.push_back(bdf);
+  }
   plan.pci = repaired_pci_list(now, mine, is_ours);
 }
 
@@ -194,7 +197,10 @@ ToolstackPlan plan_toolstack(const Picture& picture, const World& world, const H
   const auto all_disks = disks_by_vm(picture, world);
   for (const auto& [ref, vm] : picture.vms) {
     if (vm.is_control_domain || is_elsewhere(vm, *self, all_disks)) continue;
-    VmPlan one{ref, vm.uuid, vm.name_label, {}, {}, {}, {}, {}, {}};
+    VmPlan one;
+    one.ref = ref;
+    one.uuid = vm.uuid;
+    one.name = vm.name_label;
     plan_pci(world, functions, vm, one);
     plan_guards(world, *self, vm, one);
     if (may_have_functions(vm)) {

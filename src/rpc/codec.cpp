@@ -1,5 +1,7 @@
 #include "rpc/codec.hpp"
 
+#include <charconv>
+
 #include "core/json.hpp"
 
 namespace vnvme::rpc {
@@ -23,19 +25,19 @@ Result<RemoteError> decode_error(std::string_view text) {
 }
 
 std::optional<std::uint64_t> decode_id(std::string_view text) {
-  if (text.empty() || text.size() > 20) return std::nullopt;
   std::uint64_t id = 0;
-  for (char c : text) {
-    if (c < '0' || c > '9' || id > (UINT64_MAX - 9) / 10) return std::nullopt;
-    id = id * 10 + static_cast<std::uint64_t>(c - '0');
-  }
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return id;
 }
 
 }  // namespace
 
 Result<std::string> encode_request(std::uint64_t id, std::string_view method, const Json& params) {
-  Json request = {{"jsonrpc", "2.0"}, {"id", id}, {"method", std::string(method)}};
+  Json request = Json::object();
+  request["jsonrpc"] = "2.0";
+  request["id"] = id;
+  request["method"] = method;
   if (!params.is_null() && !params.empty()) {
     if (!params.is_object()) return fail(Errc::internal, "parameters that are no object");
     if (count_values(params) > kRequestValues)

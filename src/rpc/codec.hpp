@@ -30,7 +30,7 @@ class Answer {
       : frame_(std::move(frame)), begin_(begin), length_(length) {}
   explicit Answer(RemoteError error) : error_(std::move(error)) {}
   // JSON text of "result"; empty when the peer said no.
-  [[nodiscard]] std::string_view result() const { return std::string_view(frame_).substr(begin_, length_); }
+  [[nodiscard]] std::string_view result() const { return {frame_.data() + begin_, length_}; }
   [[nodiscard]] const std::optional<RemoteError>& error() const { return error_; }
 
  private:

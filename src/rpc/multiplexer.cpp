@@ -6,6 +6,8 @@
 
 namespace vnvme::rpc {
 
+Multiplexer::Multiplexer(Options options) : options_(options), next_id_(options.first_id) {}
+
 Result<std::uint64_t> Multiplexer::submit(std::string_view method, const Json& params,
                                           MonoClock::time_point deadline) {
   if (requests_.size() >= options_.max_requests)
@@ -24,14 +26,13 @@ std::string_view Multiplexer::stage() {
   out_.clear();
   out_written_ = 0;
   while (!waiting_.empty() && in_flight_ < options_.max_in_flight) {
-    auto request = requests_.find(waiting_.front());
+    Request& request = requests_.at(waiting_.front());
     waiting_.pop_front();
-    if (request == requests_.end()) continue;
-    out_ += request->second.text;
+    out_ += request.text;
     out_ += '\n';
-    request->second.text.clear();
-    request->second.status = Status::staged;
-    request->second.end = out_.size();
+    request.text.clear();
+    request.status = Status::staged;
+    request.end = out_.size();
     ++in_flight_;
   }
   return out_;
@@ -69,7 +70,7 @@ Result<std::optional<Finished>> Multiplexer::answer(std::string frame, std::uint
   }
   Finished finished{request->first, std::move(decoded->payload)};
   requests_.erase(request);
-  in_flight_ -= in_flight_ > 0 ? 1 : 0;
+  --in_flight_;
   return std::optional<Finished>(std::move(finished));
 }
 
@@ -111,7 +112,7 @@ void Multiplexer::forget(std::uint64_t id) {
   auto request = abandoned_.find(id);
   if (request == abandoned_.end() || !request->second) return;
   request->second = false;
-  in_flight_ -= in_flight_ > 0 ? 1 : 0;
+  --in_flight_;
 }
 
 std::vector<Finished> Multiplexer::close(const Error& why) {
@@ -126,13 +127,6 @@ std::optional<Multiplexer::Status> Multiplexer::status(std::uint64_t id) const {
   auto request = requests_.find(id);
   if (request == requests_.end()) return std::nullopt;
   return request->second.status;
-}
-
-std::optional<MonoClock::time_point> Multiplexer::next_deadline() const {
-  std::optional<MonoClock::time_point> first;
-  for (const auto& [id, request] : requests_)
-    if (!first || request.deadline < *first) first = request.deadline;
-  return first;
 }
 
 }  // namespace vnvme::rpc

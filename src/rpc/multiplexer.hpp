@@ -41,7 +41,7 @@ class Multiplexer {
   };
   enum class Status { waiting, staged, written };
 
-  explicit Multiplexer(Options options) : options_(options), next_id_(options.first_id) {}
+  explicit Multiplexer(Options options);
 
   // Refused with busy when too many are under way, with invalid_argument when it cannot be encoded.
   Result<std::uint64_t> submit(std::string_view method, const nlohmann::json& params,
@@ -67,7 +67,6 @@ class Multiplexer {
   std::vector<Finished> close(const Error& why);
 
   [[nodiscard]] std::optional<Status> status(std::uint64_t id) const;
-  [[nodiscard]] std::optional<MonoClock::time_point> next_deadline() const;
   // More requests were given up than we are willing to remember: the connection is of no use any more.
   [[nodiscard]] bool exhausted() const { return abandoned_.size() >= options_.max_abandoned; }
   // Is an answer outstanding whose caller has gone?

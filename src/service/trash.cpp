@@ -40,9 +40,11 @@ Task<bool> Trash::round() {
   std::vector<VolumeRecord> waiting;
   for (const auto& [id, v] : core_.world.volumes())
     if (v.state == VolumeState::trash) waiting.push_back(v);
-  std::erase_if(told_, [&](const VolumeId& id) {
+  auto is_over = [&](const VolumeId& id) {
     return std::none_of(waiting.begin(), waiting.end(), [&](const VolumeRecord& v) { return v.id == id; });
-  });
+  };
+  std::erase_if(told_, is_over);
+  std::erase_if(complaints_, [&](const auto& c) { return is_over(c.first); });
   if (waiting.empty()) empty_ = version;
   bool clean = true;
   for (VolumeRecord& v : waiting) {
@@ -55,6 +57,15 @@ Task<bool> Trash::round() {
     clean = clean && freed;
   }
   co_return clean;
+}
+
+// Tried again each few seconds, maybe for days: the log has each reason once.
+void Trash::complain(const VolumeId& id, const Error& why) {
+  std::string now = why.describe();
+  std::string& before = complaints_[id];
+  if (now == before) return;
+  log::warning("a destroyed volume could not be freed yet", {{"volume", id.value}, {"error", now}});
+  before = std::move(now);
 }
 
 Task<bool> Trash::free(VolumeRecord v, Link& link, SrRecord sr) {
@@ -78,8 +89,7 @@ Task<bool> Trash::free(VolumeRecord v, Link& link, SrRecord sr) {
     if (!gone) found = fail(std::move(gone.error()));
   }
   if (!found) {
-    log::warning("a destroyed volume could not be freed yet",
-                 {{"volume", v.id.value}, {"error", found.error().describe()}});
+    complain(v.id, found.error());
     co_return false;
   }
   const VolumeRecord* now = core_.world.volume(v.id);

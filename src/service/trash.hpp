@@ -33,11 +33,13 @@ class Trash {
   Task<Result<std::optional<dpu::DpuVolume>>> look(VolumeRecord volume, Link& link, SrRecord sr);
   Task<Result<dpu::DpuVolume>> cut_down(VolumeRecord volume, dpu::DpuVolume lvol, Link& link, SrRecord sr);
   Task<Result<void>> remove(VolumeRecord volume, dpu::DpuVolume lvol, Link& link, SrRecord sr);
+  void complain(const VolumeId& id, const Error& why);
 
   Core& core_;
   std::map<VolumeId, Freeing> freeing_;
   std::optional<std::uint64_t> empty_;  // the records' version with which there was no trash
   std::set<VolumeId> told_;  // whose lvol somebody else renamed: said once, looked at again and again
+  std::map<VolumeId, std::string> complaints_;  // why it cannot be freed yet, as the log has it
 };
 
 }  // namespace vnvme::service

@@ -111,7 +111,7 @@ void Connection::given_up(std::uint64_t id, Deadline deadline, MonoClock::durati
 void Connection::judge_overdue() {
   auto verdict = overdue_.look(MonoClock::now());
   for (auto id : verdict.given_up) {
-    log::warning("an answer never came", {{"id", id}});
+    log::warning("the answer to request " + std::to_string(id) + " never came");
     multiplexer_.forget(id);
     kept_.erase(id);
     writer_.cancel();  // there is room for one more in flight
@@ -157,7 +157,7 @@ Result<void> Connection::take(std::string_view bytes) {
     if (late != 0) {
       overdue_.answered(late);
       kept_.erase(late);
-      log::warning("an answer came after its deadline", {{"id", late}});
+      log::warning("the answer to request " + std::to_string(late) + " came after its deadline");
     }
     if (*finished) finish(std::move(**finished));
     writer_.cancel();  // there is room for one more in flight

@@ -25,14 +25,15 @@ std::string seconds_since(MonoClock::time_point since) {
   auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(MonoClock::now() - since).count();
   return std::to_string(ms / 1000) + "." + std::to_string(ms % 1000 / 100) + " s";
 }
+
+// A lane is in the map while it is held or waited for: whoever does may keep its iterator.
+using Held = std::map<std::string, Lane>;
 }  // namespace
 
 struct Lanes::State {
-  std::map<std::string, Lane> held;
+  Held held;
 
-  void release(const std::string& name) {
-    auto lane = held.find(name);
-    if (lane == held.end()) return;
+  void release(Held::iterator lane) {
     if (lane->second.waiters.empty()) {
       held.erase(lane);
       return;
@@ -47,14 +48,14 @@ struct Lanes::State {
 
 class Lanes::Hold {
  public:
-  Hold(std::shared_ptr<State> state, std::string lane) : state_(std::move(state)), lane_(std::move(lane)) {}
+  Hold(std::shared_ptr<State> state, Held::iterator lane) : state_(std::move(state)), lane_(lane) {}
   ~Hold() { state_->release(lane_); }
   Hold(const Hold&) = delete;
   Hold& operator=(const Hold&) = delete;
 
  private:
   std::shared_ptr<State> state_;
-  std::string lane_;
+  Held::iterator lane_;
 };
 
 Lanes::Lanes(boost::asio::io_context& io) : io_(io), state_(std::make_shared<State>()) {}
@@ -76,21 +77,16 @@ Task<Result<Keep>> Lanes::acquire(std::string name, std::string what, Deadline d
     queue.push_back(&waiter);
     // Takes the waiter out of the queue, also when this coroutine is destroyed while it waits.
     struct Leave {
-      State& state;
-      const std::string& name;
+      std::deque<Waiter*>& queue;
       Waiter& waiter;
-      ~Leave() {
-        auto it = state.held.find(name);
-        if (it != state.held.end()) std::erase(it->second.waiters, &waiter);
-      }
-    } leave{*state, name, waiter};
+      ~Leave() { std::erase(queue, &waiter); }
+    } leave{queue, waiter};
     co_await waiter.timer.async_wait(kAwait);
     if (!waiter.granted) co_return busy();
-    lane = state->held.find(name);
   }
   lane->second.holder = std::move(what);
   lane->second.since = MonoClock::now();
-  Keep keep = std::make_shared<Hold>(state, name);
+  Keep keep = std::make_shared<Hold>(state, lane);
   co_return keep;
 }
 

@@ -245,7 +245,10 @@ class NeverHeld(Hook):
         self.starts(NONE, note="not of the expected form")
 
     def test_strange_arguments(self):
-        for words in ((), ("-vmuuid",), ("-vmuuid", ""), ("-vmuuid", "../../../etc"), ("-vmuuid", MINE[:-1]),
+        code, said = self.run_hook()
+        self.assertEqual(code, START)
+        self.assertTrue(said.startswith("vnvme-vm-pre-start -vmuuid UUID"), said)
+        for words in (("-vmuuid",), ("-vmuuid", ""), ("-vmuuid", "../../../etc"), ("-vmuuid", MINE[:-1]),
                       ("-reason", "none"), ("x" * 100000,), ("-vmuuid", "OpaqueRef:NULL", "-reason", "none")):
             self.assertEqual(self.run_hook(*words), (START, ""), words)
             self.assertEqual(len(self.logged()), 1)

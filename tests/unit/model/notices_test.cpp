@@ -237,6 +237,83 @@ TEST(Notices, AHigherRankIsNewsALowerOneIsNot) {
   EXPECT_EQ(t.book.rank(Topic::pool_filling, "SR other"), 0);
 }
 
+TEST(Notices, WhatBecameBetterWhileItWasBeingToldIsANewTry) {
+  Teller t;
+  const Notices::Key filling{Topic::pool_filling, "SR s"};
+  t.book.raise({filling.first, filling.second, "90 % full", 90}, t.now);
+  ASSERT_TRUE(t.book.begin(filling));
+  t.book.settle(filling, Came::unknown, t.now);
+  t.book.raise({filling.first, filling.second, "80 % full", 80}, t.now);
+  t.now += Seconds(60);
+  EXPECT_EQ(t.tell(Came::unknown), 1u);
+  t.now += Seconds(60);
+  EXPECT_EQ(t.tell(Came::unknown), 1u) << "with all its tries";
+  t.now += Seconds(60);
+  EXPECT_EQ(t.tell(Came::unknown), 0u);
+}
+
+TEST(Notices, WhatNobodyCanLookAtStands) {
+  Teller t;
+  t.stand(kLost.first, kLost.second, Seconds(300));
+  for (int i = 0; i < 100; ++i) {
+    t.now += Seconds(60);
+    t.book.keep(kLost.first, kLost.second, t.now);
+    t.book.keep(kFought.first, kFought.second, t.now);  // stands not
+    t.book.expire(t.now);
+  }
+  EXPECT_EQ(t.book.size(), 1u);
+  t.stand(kLost.first, kLost.second, Seconds(300));
+  EXPECT_EQ(t.sent.size(), 1u) << "it never was over";
+}
+
+TEST(Notices, AnswersToWhatIsNotBeingToldChangeNothing) {
+  Teller t;
+  EXPECT_FALSE(t.book.begin(kFought));
+  t.book.settle(kFought, Came::told, t.now);
+  EXPECT_EQ(t.book.size(), 0u);
+  t.book.raise({kFought.first, kFought.second, "it fights"}, t.now);
+  t.book.settle(kFought, Came::refused, t.now);  // never begun
+  t.now += Seconds(10);
+  EXPECT_EQ(t.tell(Came::told), 1u);
+  EXPECT_FALSE(t.book.begin(kFought)) << "told already";
+}
+
+TEST(Notices, ARefusalAfterALostAnswerKeepsTheLostOneCounted) {
+  Teller t;
+  t.book.raise({kFought.first, kFought.second, "it fights"}, t.now);
+  EXPECT_EQ(t.tell(Came::unknown), 1u);
+  t.now += Seconds(60);
+  EXPECT_EQ(t.tell(Came::refused), 1u);
+  EXPECT_FALSE(t.store.empty()) << "one may have been told";
+  t.now += Seconds(600);
+  EXPECT_EQ(t.tell(Came::unknown), 1u);
+  t.now += Seconds(600);
+  EXPECT_EQ(t.tell(Came::unknown), 0u);
+}
+
+TEST(Notices, MoreAnswersThanTheHoursNumberAreNoDebt) {
+  Teller t;
+  for (unsigned n = 0; n < 2 * Notices::kBurst; ++n) {
+    Notices::Key key{kFought.first, "VM " + std::to_string(n)};
+    t.book.raise({key.first, key.second, "it fights"}, t.now);
+    ASSERT_TRUE(t.book.begin(key));
+    t.book.settle(key, Came::told, t.now);
+  }
+  t.book.raise({kFought.first, "VM late", "it fights"}, t.now);
+  EXPECT_EQ(t.tell(Came::told), 0u);
+  t.now += Seconds(100 * 3600);
+  t.book.raise({kFought.first, "VM late", "it fights"}, t.now);
+  EXPECT_EQ(t.tell(Came::told), 1u) << "long after, at most a burst again";
+}
+
+TEST(Notices, WhatIsRestoredIsBoundedToo) {
+  std::map<std::string, std::string> notes;
+  for (int n = 0; n < 1000; ++n) notes["message.VNVME_DPU_LOST.dpu " + std::to_string(n)] = "1 0 0";
+  Notices book;
+  book.restore(notes, Seconds(5));
+  EXPECT_EQ(book.size(), Notices::kMost);
+}
+
 TEST(Notices, AtMostABurstAndTenAnHour) {
   Teller t;
   for (int n = 0; n < 200; ++n) t.book.raise({kFought.first, "VM " + std::to_string(n), "it fights"}, t.now);
@@ -251,6 +328,7 @@ TEST(Notices, AtMostABurstAndTenAnHour) {
 TEST(Notices, TheUrgentOnesGoFirst) {
   Teller t;
   for (int n = 0; n < 20; ++n) t.book.raise({kFought.first, "VM " + std::to_string(n), "it fights"}, t.now);
+  t.book.raise({Topic::leftover, "volume w", "found"}, t.now);
   t.book.raise({Topic::not_restored, "volume v", "gone"}, t.now);
   t.tell(Came::told);
   ASSERT_FALSE(t.sent.empty());
@@ -264,6 +342,7 @@ TEST(Notices, AreBounded) {
   EXPECT_EQ(book.size(), Notices::kMost);
   book.raise({Topic::none, "VM x", "nothing"}, Seconds(1));
   book.raise({kFought.first, "VM 1", ""}, Seconds(1));
+  book.raise({kFought.first, "VM 1", "nothing", 0}, Seconds(1));
   EXPECT_EQ(book.size(), Notices::kMost);
 }
 
@@ -274,6 +353,8 @@ TEST(Notices, NotesThatCannotBeReadAreErasedOthersAreNot) {
                                            {"message.VNVME_DPU_LOST.dpu e", "1 0"},
                                            {"message.VNVME_DPU_LOST.dpu f", "-1 0 0"},
                                            {"message.VNVME_DPU_LOST.dpu g", "1 0 0x"},
+                                           {"message.VNVME_DPU_LOST.dpu h", "x 0 0"},
+                                           {"message.VNVME_DPU_LOST.dpu i", "1 0 99999999999"},
                                            {"message.VNVME_NEVER.dpu d", "1 0 0"},
                                            {"message.", "1 0 0"},
                                            {"message.VNVME_DPU_LOST", "1 0 0"}};
@@ -284,7 +365,7 @@ TEST(Notices, NotesThatCannotBeReadAreErasedOthersAreNot) {
     EXPECT_TRUE(value.empty());
     erased.insert(note);
   }
-  EXPECT_EQ(erased.size(), 6u);
+  EXPECT_EQ(erased.size(), 8u);
   EXPECT_FALSE(erased.contains("reserved-by-hand.x"));
   EXPECT_FALSE(erased.contains("message.VNVME_DPU_LOST.dpu d"));
 }
@@ -305,6 +386,7 @@ TEST(MessageOf, IsAboutTheObjectElseAboutTheHost) {
                                          {"SR sr-uuid", xapi::Class::sr, "sr-uuid"},
                                          {"volume vdi-uuid", xapi::Class::vdi, "vdi-uuid"},
                                          {"VM unknown", xapi::Class::host, "host-uuid"},
+                                         {"volume unknown", xapi::Class::host, "host-uuid"},
                                          {"SR", xapi::Class::host, "host-uuid"},
                                          {"", xapi::Class::host, "host-uuid"},
                                          {"function vm-uuid", xapi::Class::host, "host-uuid"},

@@ -103,6 +103,26 @@ TEST_F(Publications, AnAddressThatIsNotSeenIsLeftAsItIs) {
   EXPECT_EQ(vm("a").other_config.at("vnvme-functions"), "0000:99:00.0");
 }
 
+TEST_F(Publications, ADriveWithoutAReservationHasNoSerial) {
+  disk("a", "d");
+  attach("a", "d", AttachState::active);  // by hand, or the reservation got lost
+  carry_out();
+  EXPECT_EQ(vdi("d").other_config, (xapi::Map{{"vnvme-state", "active"}, {"vnvme-bdf", "0000:81:00.2"}}));
+}
+
+TEST_F(Publications, AReservationThatWasInterruptedIsNoFunction) {
+  disk("a", "d");
+  reserve("a", "");
+  carry_out();
+  EXPECT_EQ(vm("a").other_config.at("vnvme-state"), "no-function");
+}
+
+TEST_F(Publications, AVdiWhoseSrIsNotKnownIsLeftAlone) {
+  vdi("d").other_config = {{"vnvme-state", "active"}};
+  vdi("d").SR = xapi::Ref("nowhere");
+  EXPECT_TRUE(plan().empty());
+}
+
 TEST_F(Publications, CopiesLoseWhatIsTrueOfTheirSourceOnly) {
   disk("a", "d");
   reserve("a", "pf0vf2");

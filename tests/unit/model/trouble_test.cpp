@@ -85,6 +85,12 @@ TEST_F(Trouble, ARaidThatLacksADrive) {
   EXPECT_TRUE(unknown(Topic::pool_degraded)) << "not asked is not healthy";
 }
 
+TEST_F(Trouble, ARaidThatIsGoneIsToldAsItsPool) {
+  with_raid("online", 1);
+  dpus[dpu].raids->front().name = "another";
+  EXPECT_TRUE(found().empty());
+}
+
 TEST_F(Trouble, APoolThatFills) {
   for (auto [percent, rank] : std::vector<std::pair<double, int>>{{50, 0}, {80, 80}, {92, 90}, {97, 95}}) {
     full(percent);
@@ -144,6 +150,37 @@ TEST_F(Trouble, VolumesThatAreMissingOrStrangers) {
   EXPECT_TRUE(seen.found[0].text.starts_with("1 volume(s)")) << seen.found[0].text;
 }
 
+TEST_F(Trouble, StrangersAreCountedUpToABound) {
+  for (int n = 0; n < 300; ++n) on_dpu("lvol-" + std::to_string(n), "somebody's");
+  auto seen = look();
+  ASSERT_EQ(found(), (Topics{Topic::foreign_volumes}));
+  EXPECT_TRUE(seen.found[0].text.starts_with("100 volume(s)")) << seen.found[0].text;
+}
+
+TEST_F(Trouble, AVolumeThatIsNotReadyIsNotMissed) {
+  vdi("d");
+  VolumeRecord v = *world.volume(VolumeId("d"));
+  v.state = VolumeState::trash;
+  world.apply(Put<VolumeRecord>{v});
+  EXPECT_TRUE(found().empty());
+  v.state = VolumeState::ready;
+  v.dpu_id = {};
+  world.apply(Put<VolumeRecord>{v});
+  EXPECT_TRUE(found().empty()) << "it never was on the DPU";
+}
+
+TEST_F(Trouble, ADpuThatSaysNotWhyItIsAway) {
+  dpus[dpu].ready = false;
+  EXPECT_EQ(look().found.at(0).text, "DPU dpu0 cannot be reached");
+}
+
+TEST_F(Trouble, NoVmIsToldAboutWhileTheHostIsNotKnown) {
+  disk("a", "d");
+  on_dpu("lvol-d", "vnvme.6c84b44ca61b41a48b1932ab643b57d9.d");
+  picture.pbds.clear();
+  EXPECT_TRUE(found().empty());
+}
+
 TEST_F(Trouble, RecordsThatWereLost) {
   SrRecord record = *world.sr(sr);
   record.adopted = true;
@@ -166,9 +203,12 @@ TEST_F(Trouble, AVmWithoutAFunction) {
   EXPECT_EQ(found(), (Topics{Topic::no_function})) << "a reservation that was interrupted";
   reserve("a", "pf0vf2");
   EXPECT_TRUE(found().empty());
-  vm("t").is_a_template = true;
-  disk("t", "d");
-  EXPECT_TRUE(found().empty());
+  for (auto flag : {&xapi::Vm::is_a_snapshot, &xapi::Vm::is_a_template, &xapi::Vm::is_default_template}) {
+    vm("t").*flag = true;
+    disk("t", "d");
+    EXPECT_TRUE(found().empty());
+    vm("t").*flag = false;
+  }
 }
 
 TEST_F(Trouble, ARunningVmInTheUserdeviceTrap) {
@@ -188,6 +228,8 @@ TEST_F(Trouble, ARunningVmInTheUserdeviceTrap) {
                                          {"x", "hvm", running, false},
                                          {"", "hvm", running, false},
                                          {"0", "hvm", halted, false},
+                                         {"+", "hvm", running, false},
+                                         {"0", "pv_in_pvh", running, false},
                                          {"0", "pv", running, false}}) {
     disk("a", "d").userdevice = c.number;
     vm("a").domain_type = c.type;
@@ -210,6 +252,18 @@ TEST_F(Trouble, AGuestThatGoesOnUsingWhatWasUnplugged) {
   EXPECT_TRUE(found().empty());
   picture.vms.erase(xapi::Ref("a"));
   EXPECT_TRUE(found().empty());
+}
+
+TEST_F(Trouble, WhatIsUnpluggedOnADpuThatIsAwayIsNotKnown) {
+  vm("a").power_state = xapi::PowerState::running;
+  vm("a").resident_on = xapi::Ref("here");
+  attach("a", "lost", AttachState::releasing);  // of a volume without a record
+  attach(kDom0, "d", AttachState::releasing);   // dom0 is no guest
+  auto seen = look();
+  ASSERT_EQ(found(), (Topics{Topic::still_in_use}));
+  EXPECT_TRUE(seen.found[0].text.starts_with("volume lost was unplugged")) << seen.found[0].text;
+  dpus[dpu].ready = false;
+  EXPECT_TRUE(unknown(Topic::still_in_use));
 }
 
 TEST_F(Trouble, VmsOfOtherHostsAreTheirs) {

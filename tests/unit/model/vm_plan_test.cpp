@@ -21,6 +21,14 @@ TEST(PciList, IsReadAsXapiDoes) {
   EXPECT_TRUE(parse_pci_list("").bdfs.empty());
 }
 
+TEST(PciList, ANumberIsDigitsThatFit) {
+  for (const char* number : {"", "x", "1x", "-1", "99999999999999999999"}) {
+    auto list = parse_pci_list(std::string(number) + "/0000:81:00.2");
+    EXPECT_TRUE(list.bdfs.empty()) << number;
+    EXPECT_EQ(list.unread.size(), 1u) << number;
+  }
+}
+
 TEST(PciList, KeepsWhatXapiIgnores) {
   for (const std::string word :
        {"x", "0", "/0000:81:00.2", "0/", "a/0000:81:00.2", "0/0000:81:20.2", "0/0000:81:00.8",
@@ -182,6 +190,14 @@ TEST_F(Plan, AVmWithAVolumeOfOursNeedsAFunction) {
   EXPECT_EQ(of("a").pci, "0/0000:81:00.2");
 }
 
+TEST_F(Plan, AListThatHasWhatIsReservedIsLeftAlone) {
+  vm("a").other_config["pci"] = "0/0000:81:00.2";
+  disk("a", "d");
+  reserve("a", "pf0vf2");
+  EXPECT_TRUE(of("a").stripped.empty());
+  EXPECT_FALSE(of("a").pci);
+}
+
 TEST_F(Plan, OthersNeedNone) {
   vm("a");
   disk("a", "foreign", "other-sr");
@@ -242,7 +258,12 @@ TEST_F(Plan, GuardsComeAndGo) {
   vm("a").blocked_operations["hard_shutdown"] = "vnvme: host here: of an older version";
   vm("a").blocked_operations["clean_reboot"] = "vnvme: host there: of another host's vnvmed";
   EXPECT_TRUE(of("a").block.contains("suspend"));
+  EXPECT_FALSE(of("a").block.contains("checkpoint")) << "it says so already";
   EXPECT_EQ(of("a").unblock, (std::vector<std::string>{"hard_shutdown"}));
+  std::string& older = vm("a").blocked_operations["checkpoint"];
+  older += ", as an older version said it";
+  EXPECT_TRUE(of("a").block.contains("checkpoint"));
+  older = of("a").block.at("checkpoint");
   world.apply(EraseAttachment{VolumeId("v"), "vm:a"});
   world.apply(EraseReservation{VmId("a"), kDpu});
   EXPECT_EQ(of("a").unblock.size(), 4u);
@@ -283,6 +304,9 @@ TEST_F(Plan, ProblemsNameTheCommandThatRepairsThem) {
             std::string::npos);
   vm("a").domain_type = "pv";
   EXPECT_NE(of("a").problems[0].find("IOMMU"), std::string::npos);
+  vm("a").domain_type = "hvm";
+  vm("a").memory_static_max = 0;
+  EXPECT_TRUE(of("a").problems.empty()) << "a size that is not known proves nothing";
 }
 
 TEST_F(Plan, ReservationsGoWithTheVmOrItsLastVolume) {
@@ -336,6 +360,7 @@ TEST_F(Plan, ASharedSrTellsNoHost) {
   EXPECT_EQ(own_host(picture, world), nullptr);
   picture.srs[xapi::Ref("sr")].shared = false;
   picture.pbds[xapi::Ref("dangling")].SR = xapi::Ref("nowhere");
+  picture.pbds[xapi::Ref("a-strangers")].SR = xapi::Ref("other-sr");
   EXPECT_NE(own_host(picture, world), nullptr);
 }
 

@@ -192,12 +192,6 @@ TEST_F(Mux, GivenUpRequestsAreBounded) {
   EXPECT_TRUE(small.exhausted());
 }
 
-TEST_F(Mux, TheNextDeadlineIsTheEarliest) {
-  EXPECT_FALSE(mux.next_deadline());
-  submit(seconds(9)), submit(seconds(3));
-  EXPECT_EQ(mux.next_deadline(), kStart + seconds(3));
-}
-
 TEST_F(Mux, WhatCannotBeEncodedTakesNoId) {
   auto refused = mux.submit("m", Json::array({1}), kStart + seconds(1));
   ASSERT_FALSE(refused);

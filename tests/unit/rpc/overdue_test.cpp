@@ -34,6 +34,14 @@ TEST_F(OverdueTest, ThePeerIsAskedOnceWhenADeadlineIsMissed) {
   EXPECT_EQ(overdue.next(), at(15));
 }
 
+TEST_F(OverdueTest, SeveralMissedDeadlinesAreOneQuestion) {
+  overdue.add(1, at(5), seconds(5));
+  overdue.add(2, at(5), seconds(5));
+  EXPECT_TRUE(overdue.look(at(5)).ask);
+  EXPECT_FALSE(overdue.look(at(5)).ask);
+  EXPECT_EQ(overdue.size(), 2u);
+}
+
 TEST_F(OverdueTest, ACallerThatLeftEarlyMakesNobodySuspectBeforeTheDeadline) {
   overdue.add(1, at(60), seconds(60));
   EXPECT_EQ(overdue.next(), at(60));

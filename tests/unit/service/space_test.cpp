@@ -1,7 +1,12 @@
 // Design, Space: what destroyed volumes cost until they are gone, and what
 // people are told before a pool is full.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
+
+#include "core/log.hpp"
 #include "support/rig.hpp"
 
 namespace vnvme::test {
@@ -134,11 +139,19 @@ TEST(Trash, ThatSomebodyRenamedIsLeftAloneAndToldOnce) {
   begin(rig);
   auto v = rig.create("v", MiB(512)).value();
   rig.lvol(v->key)->info.name = "theirs";
+  const std::string path = testing::TempDir() + "vnvme-trash-log-" + std::to_string(::getpid());
+  ASSERT_TRUE(log::setup(log::Level::warning, path));
   ASSERT_TRUE(rig.destroy(v->key).value());
   rig.advance(seconds(60));
+  ASSERT_TRUE(log::setup(log::Level::warning, "-"));  // the file is flushed and closed
   EXPECT_EQ(rig.card.lvols.size(), 1u);
   EXPECT_EQ(rig.card.cuts, 0u);
   EXPECT_EQ(events(rig, "error").size(), 1u) << "not once a second";
+  std::ifstream log(path);
+  std::size_t complaints = 0;
+  for (std::string line; std::getline(log, line);) complaints += line.find("could not be freed") != line.npos;
+  EXPECT_EQ(complaints, 1u) << "the log has each reason once";
+  std::filesystem::remove(path);
 }
 
 TEST(Space, IsWarnedAboutOnceAtEachStep) {
