@@ -242,26 +242,29 @@ Task<Result<void>> DatapathCalls::release(smapi::Context context, std::string ur
     if (a->state == record.state && a->domains == record.domains) continue;
     changes.push_back(Put<AttachmentRecord>{std::move(record)});
   }
-  if (changes.empty()) co_return Result<void>{};
-  auto stored = co_await core_.commit(changes);
-  if (!stored) {
-    // Answering an error would make xenopsd leave out the detach: tried again until the disk takes it (R3).
-    log::error("a release could not be recorded yet",
-               {{"volume", target->volume.value}, {"error", stored.error().describe()}});
-    core_.unstored_releases.push_back({target->volume, domain});
+  if (!changes.empty()) {
+    auto stored = co_await core_.commit(changes);
+    if (stored) core_.work.notify();
+    if (!stored) {
+      // Answering an error would make xenopsd leave out the detach: tried again until the disk takes it (R3).
+      log::error("a release could not be recorded yet",
+                 {{"volume", target->volume.value}, {"error", stored.error().describe()}});
+      core_.unstored_releases.push_back({target->volume, domain});
+    }
   }
-  if (stored) core_.work.notify();
-  if (context.method == "Datapath.detach" && stored &&
-      model::domain_kind(domain) == model::DomainKind::dom0) {
-    // What follows in XAPI is often the other user (a VM that starts after its disk was copied): worth a
-    // short wait.
-    Deadline soon = context.deadline.capped(seconds(2));
-    while (!soon.passed() && !core_.stopping() &&
-           core_.world.attachment(target->volume, model::kDom0) != nullptr &&
-           core_.world.attachment(target->volume, model::kDom0)->state == AttachState::releasing)
-      co_await core_.released.wait(soon);
-  }
+  // What follows in XAPI is often the other user (a VM that starts after its disk was copied): worth a short
+  // wait. The release itself began with the deactivate.
+  if (context.method == "Datapath.detach" && model::domain_kind(domain) == model::DomainKind::dom0)
+    co_await wait_until_released(target->volume, context.deadline.capped(seconds(2)));
   co_return Result<void>{};
+}
+
+Task<void> DatapathCalls::wait_until_released(VolumeId volume, Deadline soon) {
+  while (!soon.passed() && !core_.stopping()) {
+    const AttachmentRecord* a = core_.world.attachment(volume, model::kDom0);
+    if (a == nullptr || a->state != AttachState::releasing) co_return;
+    co_await core_.released.wait(soon);
+  }
 }
 
 }  // namespace vnvme::service

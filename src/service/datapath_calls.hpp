@@ -12,7 +12,8 @@ class DatapathCalls {
   explicit DatapathCalls(Core& core) : core_(core) {}
   Task<Result<smapi::Backend>> attach(smapi::Context, std::string uri, std::string domain);
   Task<Result<void>> activate(smapi::Context, std::string uri, std::string domain, bool read_only);
-  // deactivate and detach: the same, because xenopsd may leave out either.
+  // deactivate and detach: the same, because xenopsd may leave out either. A detach from dom0 waits a moment
+  // for its end.
   Task<Result<void>> release(smapi::Context, std::string uri, std::string domain);
 
  private:
@@ -31,6 +32,7 @@ class DatapathCalls {
   Task<Result<dpu::Function>> expose(smapi::Context context, Plan& plan);
   Task<Result<void>> expose_in_lane(Plan& plan, const AttachmentRecord& record, Deadline deadline);
   Task<Result<smapi::Backend>> describe(Plan& plan, dpu::Function function, Deadline deadline);
+  Task<void> wait_until_released(VolumeId volume, Deadline soon);
 
   Core& core_;
 };

@@ -243,6 +243,34 @@ TEST(Datapath, Dom0CountsAsOneOwnerWithManyAttachers) {
   EXPECT_TRUE(rig.attach(v->key, "17").value());
 }
 
+// After a copy the VM starts at once: what detach answers is true. It comes after a deactivate that began the
+// release.
+TEST(Datapath, DetachFromDom0IsAnsweredWhenTheVolumeIsFree) {
+  Rig rig;
+  ASSERT_TRUE(rig.make_sr().value());
+  auto v = rig.create("v", GiB(1)).value();
+  auto detach = [&](const std::string& domain) {
+    return rig.run<Result<void>>([&rig, domain, uri = rig.uri(v->key)] {
+      return rig.services->datapath_detach(rig.context("Datapath.detach"), uri, domain);
+    });
+  };
+  for (bool deactivated : {true, false}) {
+    ASSERT_TRUE(rig.attach(v->key, "u0_vbd_0_xvda").value());
+    ASSERT_EQ(rig.card.exposures.size(), 1u);
+    if (deactivated) {
+      ASSERT_TRUE(rig.release(v->key, "u0_vbd_0_xvda").value());
+    }
+    ASSERT_TRUE(detach("u0_vbd_0_xvda").value());
+    EXPECT_TRUE(rig.card.exposures.empty()) << deactivated;
+  }
+  ASSERT_TRUE(rig.attach(v->key, "u0_vbd_0_xvda").value());
+  rig.card.power(false);
+  auto begin = MonoClock::now();
+  ASSERT_TRUE(rig.release(v->key, "u0_vbd_0_xvda").value());
+  EXPECT_TRUE(detach("u0_vbd_0_xvda").value()) << "whatever the DPU does";
+  EXPECT_LE(MonoClock::now() - begin, std::chrono::seconds(3));
+}
+
 TEST(Datapath, ReadOnlyAndReadWriteNeverMix) {
   Rig rig;
   ASSERT_TRUE(rig.make_sr().value());
