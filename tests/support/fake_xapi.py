@@ -169,6 +169,10 @@ class FakeXapi:
         self.api, self.rules = Api(**api), Rules()
         self.lock, self.connections, self.errors, self.seen = threading.Lock(), set(), [], []
         self.unix, self.tcp, self.servers, self.url = unix, tcp, [], None
+        # Called around each call from the wire, with "before" or "after", method, parameters and answer; may raise Drop.
+        self.tap = lambda when, method, params, answer: None
+        # What of a batch of event.from a client gets to see.
+        self.tamper = lambda token, batch: batch
 
     def __enter__(self):
         if self.tcp:
@@ -236,6 +240,7 @@ class FakeXapi:
     def perform(self, method, params, trusted):
         with self.lock:
             self.seen.append((method, params))
+        self.tap("before", method, params, None)
         action = self.rules.take(method)
         if isinstance(action, list):
             raise XapiError(*action)
@@ -254,6 +259,9 @@ class FakeXapi:
             self.restart()
         if action in ("drop_after", "restart_after"):
             raise Drop
+        if method == "event.from":
+            value = self.tamper(params[2], value)
+        self.tap("after", method, params, value)
         return value
 
 

@@ -14,7 +14,7 @@ def vm(**fields):
     return {"name_label": "", "name_description": "", "power_state": "Halted", "is_a_template": False,
             "is_default_template": False, "is_a_snapshot": False, "is_control_domain": False, "domain_type": "hvm",
             "HVM_boot_policy": "BIOS order", "HVM_boot_params": {"firmware": "bios"}, "domid": -1,
-            "resident_on": NULL, "affinity": NULL, "snapshot_of": NULL, "snapshots": [], "parent": NULL,
+            "resident_on": NULL, "affinity": NULL, "snapshot_of": NULL, "snapshots": [], "parent": NULL, "snapshot_metadata": "",
             "memory_static_max": four, "memory_dynamic_min": four, "memory_dynamic_max": four,
             "memory_static_min": 0, "other_config": {}, "blocked_operations": {}, "current_operations": {},
             "allowed_operations": [], "VBDs": [], "VIFs": [], "VCPUs_max": 1, "HVM_shadow_multiplier": 1.0,

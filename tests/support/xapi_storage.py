@@ -4,7 +4,7 @@ import uuid
 
 import broker
 import xapi_objects as objects
-from xapi_db import XapiError
+from xapi_db import NULL, XapiError
 
 
 class Storage:
@@ -82,10 +82,10 @@ class Storage:
             if key not in listed:
                 self.forget_vdi(vdi)  # as the real one: what a listing lacks is gone
         for volume in volumes:
-            if volume["key"] in known:
-                self.update_vdi(known[volume["key"]], volume)
-            else:
-                self.add_vdi(ref, volume)
+            if volume["key"] not in known:
+                known[volume["key"]] = self.add_vdi(ref, volume)
+        for volume in volumes:  # the new ones too: they may be snapshots of each other
+            self.update_vdi(known[volume["key"]], volume)
         used = sum(volume["physical_utilisation"] for volume in volumes)
         self.db.set("SR", ref, physical_size=stat["total_space"], name_label=stat["name"],
                     name_description=stat["description"], virtual_allocation=sum(v["virtual_size"] for v in volumes),
@@ -156,18 +156,23 @@ class Storage:
     def on(self, vdi, method, **more):
         return self.run(self.db.get("VDI", vdi)["SR"], method, **self.place(vdi), **more)
 
+    def described(self, sr, volume):
+        """What a VDI's record takes from the plugin (main.ml, vdi_of_volume; xapi_sr.ml, update_vdis)."""
+        keys = volume["keys"]
+        of = [v for v, r in self.db.all("VDI").items()
+              if r["SR"] == sr and keys.get("snapshot_of") and r["location"] == keys["snapshot_of"]]
+        return {"name_label": volume["name"], "name_description": volume["description"],
+                "virtual_size": volume["virtual_size"], "physical_utilisation": volume["physical_utilisation"],
+                "read_only": not volume["read_write"], "type": keys.get("vdi-type", "user"),
+                "is_a_snapshot": keys.get("is_a_snapshot") == "true", "snapshot_of": of[0] if of else NULL}
+
     def add_vdi(self, sr, volume, **fields):
-        ref = self.db.add("VDI", objects.vdi(
-            uuid=volume.get("uuid", str(uuid.uuid4())), SR=sr, location=volume["key"], name_label=volume["name"],
-            name_description=volume["description"], virtual_size=volume["virtual_size"],
-            physical_utilisation=volume["physical_utilisation"], read_only=not volume["read_write"],
-            sharable=volume["sharable"], type=volume["keys"].get("vdi-type", "user"),
-            is_a_snapshot=volume["keys"].get("is_a_snapshot") == "true", **fields))
-        return ref
+        return self.db.add("VDI", objects.vdi(
+            uuid=volume.get("uuid", str(uuid.uuid4())), SR=sr, location=volume["key"], sharable=volume["sharable"],
+            **{**self.described(sr, volume), **fields}))
 
     def update_vdi(self, ref, volume):
-        self.db.set("VDI", ref, name_label=volume["name"], name_description=volume["description"],
-                    virtual_size=volume["virtual_size"], physical_utilisation=volume["physical_utilisation"])
+        self.db.set("VDI", ref, **self.described(self.db.get("VDI", ref)["SR"], volume))
 
     def forget_vdi(self, ref):
         for vbd in self.db.where("VBD", VDI=ref):
@@ -182,7 +187,7 @@ class Storage:
         if kind:
             self.run(sr, "Volume.set", sr=self.handle(sr), key=volume["key"], k="vdi-type", v=kind)
         # sm_config is dropped on the way; other_config is XAPI's own
-        return self.add_vdi(sr, volume, other_config=record.get("other_config", {}))
+        return self.add_vdi(sr, volume, type=kind, other_config=record.get("other_config", {}))
 
     def vdi_destroy(self, ref):
         if any(self.db.get("VBD", b)["currently_attached"] for b in self.db.where("VBD", VDI=ref)):
@@ -199,17 +204,32 @@ class Storage:
                      ("snapshot_of", source["location"]), ("content_id", str(uuid.uuid4())),
                      ("vdi-type", source["type"])):
             self.run(source["SR"], "Volume.set", sr=handle, key=volume["key"], k=k, v=v)
-        new = self.add_vdi(source["SR"], volume, other_config=dict(source["other_config"]))
-        self.db.set("VDI", new, is_a_snapshot=True, snapshot_of=ref)
-        return new
+        return self.add_vdi(source["SR"], volume, other_config=dict(source["other_config"]), type=source["type"],
+                            is_a_snapshot=True, snapshot_of=ref)
+
+    def vdi_revert(self, snapshot):
+        """Not there on XCP-ng 8.3 (Api.vdi_revert). The record stays as it is."""
+        record = self.db.get("VDI", snapshot)
+        if not record["is_a_snapshot"]:
+            raise XapiError("ONLY_REVERT_SNAPSHOT")
+        self.assert_not_attached(record["snapshot_of"], "revert_from")
+        key = self.db.get("VDI", record["snapshot_of"])["location"]
+        self.run(record["SR"], "Volume.revert", sr=self.handle(record["SR"]), snapshot=record["location"], key=key)
+
+    def assert_not_attached(self, ref, operation):
+        if any(self.db.get("VBD", b)["currently_attached"] and self.db.get("VBD", b)["mode"] == "RW"
+               for b in self.db.where("VBD", VDI=ref)):
+            raise XapiError("VDI_IN_USE", ref, operation)
 
     def vdi_clone(self, ref, driver_params=None):
+        self.assert_not_attached(ref, "clone")
         source = self.db.get("VDI", ref)
         volume = self.on(ref, "Volume.clone")
         return self.add_vdi(source["SR"], volume, other_config=dict(source["other_config"]))
 
     def vdi_copy(self, ref, sr, *_):
         """Both in dom0, then the bytes: the real one runs sparse_dd between the two devices."""
+        self.assert_not_attached(ref, "copy")
         source = self.db.get("VDI", ref)
         new = self.vdi_create({"SR": sr, "name_label": source["name_label"], "virtual_size": source["virtual_size"],
                                "type": source["type"], "other_config": dict(source["other_config"])})
@@ -245,32 +265,66 @@ class Storage:
         return self.datapath(vdi, "activate_readonly" if read_only else "activate", domain)
 
     def in_dom0(self, vdi, mode):
-        return Dom0Attachment(self, vdi, mode)
+        return Dom0Attachment(self.api, vdi, mode)
+
+    def plug_dom0(self, vdi, mode, device):
+        """Answers (domain, path): a BlockDevice or File must come (storage_access.ml, attach_and_activate)."""
+        domain = f"u0_vbd_0_{device}"
+        answer = self.datapath(vdi, "attach", domain)
+        try:
+            self.activate(vdi, mode, domain)
+            for kind, value in answer["implementations"]:
+                if kind in ("BlockDevice", "File"):
+                    return domain, value["path"]
+            raise XapiError("INTERNAL_ERROR", "No File, BlockDevice or Nbd implementation in Datapath.attach response")
+        except XapiError:
+            self.unplug_dom0(vdi, domain)
+            raise
+
+    def unplug_dom0(self, vdi, domain):
+        uri, sr = self.uri(vdi), self.db.get("VDI", vdi)["SR"]
+        self.run(sr, "Datapath.deactivate", uri=uri, domain=domain)
+        self.run(sr, "Datapath.detach", uri=uri, domain=domain)
+
+    # ---- moving
+
+    def assert_movable(self, vdi, to):
+        """xapi_vm_migrate.ml, assert_sr_support_operations: by the features of both SRs' types."""
+        source = self.db.get("VDI", vdi)["SR"]
+        if source == to:
+            return
+        for sr, wanted in ((source, ("VDI_SNAPSHOT", "VDI_MIRROR")), (to, ("VDI_SNAPSHOT", "VDI_MIRROR_IN"))):
+            has = self.features(self.db.get("SR", sr)["type"])
+            missing = [one for one in wanted if one not in has]
+            if missing:
+                raise XapiError("SR_DOES_NOT_SUPPORT_MIGRATION", sr, ";".join(missing))
+
+    def vdi_pool_migrate(self, vdi, to, _options):
+        vbds = self.db.where("VBD", VDI=vdi)
+        if not vbds:
+            raise XapiError("VDI_NEEDS_VM_FOR_MIGRATE", vdi)
+        self.api.vms.expect(self.db.get("VBD", vbds[0])["VM"], "migrate_send")
+        self.assert_movable(vdi, to)
+        raise XapiError("NOT_IMPLEMENTED", "VDI.pool_migrate")
 
 
 class Dom0Attachment:
-    """VBD.plug to the control domain: domain u0_..., a BlockDevice, File or Nbd must come."""
-    number = 0
+    """What copies, exports and imports do: a VBD of the control domain, plugged, used, unplugged, destroyed
+    (attach_helpers.ml, with_vbds)."""
 
-    def __init__(self, storage, vdi, mode):
-        Dom0Attachment.number += 1
-        self.storage, self.vdi, self.mode = storage, vdi, mode
-        self.domain = f"u0_vbd_0_xvd{Dom0Attachment.number}"
+    def __init__(self, api, vdi, mode):
+        self.api, self.vdi, self.mode = api, vdi, mode
 
     def __enter__(self):
-        answer = self.storage.datapath(self.vdi, "attach", self.domain)
+        dom0, = self.api.db.where("VM", is_control_domain=True)
+        self.vbd = self.api.vms.create_vbd({"VM": dom0, "VDI": self.vdi, "mode": self.mode, "type": "Disk"})
         try:
-            self.storage.activate(self.vdi, self.mode, self.domain)
-            for kind, value in answer["implementations"]:
-                if kind in ("BlockDevice", "File"):
-                    return value["path"]
-            raise XapiError("INTERNAL_ERROR", "No File, BlockDevice or Nbd implementation in Datapath.attach response")
+            self.api.vms.plug(self.vbd)
         except XapiError:
-            self.__exit__()
+            self.api.vms.destroy_vbd(self.vbd)
             raise
+        return self.api.vms.dom0[self.vbd][1]
 
     def __exit__(self, *_):
-        uri = self.storage.uri(self.vdi)
-        sr = self.storage.db.get("VDI", self.vdi)["SR"]
-        self.storage.run(sr, "Datapath.deactivate", uri=uri, domain=self.domain)
-        self.storage.run(sr, "Datapath.detach", uri=uri, domain=self.domain)
+        self.api.vms.unplug(self.vbd)
+        self.api.vms.destroy_vbd(self.vbd)

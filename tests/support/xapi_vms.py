@@ -1,5 +1,6 @@
 """VM and VBD of the fake XAPI: records, guards and life-cycle (ocaml/xapi/xapi_vm*.ml, xapi_vbd*.ml)."""
 import copy
+import json
 
 import xapi_objects as objects
 from xapi_db import NULL, XapiError
@@ -8,6 +9,7 @@ from xapi_db import NULL, XapiError
 class Vms:
     def __init__(self, api):
         self.api, self.db, self.storage, self.xenops = api, api.db, api.storage, api.xenops
+        self.dom0 = {}  # VBD of the control domain -> (domain, path), while it is plugged
 
     # ---- guards
 
@@ -18,10 +20,12 @@ class Vms:
         record = self.record(vm)
         if operation in record["blocked_operations"]:
             raise XapiError("OPERATION_BLOCKED", vm, record["blocked_operations"][operation])
-        if record["is_a_template"] and operation not in ("clone", "copy", "provision", "destroy", "snapshot"):
+        if record["is_a_snapshot"]:
+            if operation not in ("revert", "clone", "copy", "export", "destroy"):
+                raise XapiError("VM_IS_SNAPSHOT", vm, operation)
+        elif record["is_a_template"] and operation not in ("clone", "copy", "export", "provision", "destroy",
+                                                           "migrate_send"):
             raise XapiError("VM_IS_TEMPLATE", vm, operation)
-        if record["is_a_snapshot"] and operation in ("start", "clean_shutdown"):
-            raise XapiError("VM_IS_SNAPSHOT", vm, operation)
         if states and record["power_state"] not in states:
             raise XapiError("VM_BAD_POWER_STATE", vm, states[0].lower(), record["power_state"].lower())
         if record["current_operations"]:
@@ -44,11 +48,13 @@ class Vms:
         self.db.remove("VM", vm)
 
     def duplicate(self, vm, name, disk, **fields):
-        """clone, copy and snapshot: every field goes along, other_config with `pci` too (xapi_vm_clone.ml)."""
+        """clone, copy and snapshot: disks first, then the record, then its VBDs; every field goes along,
+        other_config with `pci` too (xapi_vm_clone.ml)."""
         source = self.record(vm)
         fresh = copy.deepcopy({k: v for k, v in source.items() if k not in ("uuid", "VBDs", "snapshots")})
         fresh.update(name_label=name, power_state="Halted", domid=-1, resident_on=NULL, VBDs=[], snapshots=[],
-                     current_operations={}, blocked_operations={}, **fields)
+                     current_operations=source["current_operations"], blocked_operations={}, is_default_template=False,
+                     **fields)
         made = []
         try:
             for vbd in source["VBDs"]:
@@ -62,40 +68,34 @@ class Vms:
         ref = self.db.add("VM", fresh)
         for old, vdi in made:
             self.new_vbd({**old, "VM": ref, "VDI": vdi, "device": "", "currently_attached": False})
+        self.db.set("VM", ref, current_operations={})
         return ref
 
     def clone(self, vm, name):
         self.expect(vm, "clone", "Halted")
-        return self.duplicate(vm, name, self.storage.vdi_clone, is_a_snapshot=False, is_default_template=False,
-                              snapshot_of=NULL)
+        with self.during(vm, "clone"):
+            return self.duplicate(vm, name, self.storage.vdi_clone, is_a_snapshot=False, snapshot_of=NULL,
+                                  snapshot_metadata="")
 
     def copy(self, vm, name, sr=NULL):
         self.expect(vm, "copy", "Halted")
-        return self.duplicate(vm, name, lambda vdi: self.storage.vdi_copy(
-            vdi, self.db.get("VDI", vdi)["SR"] if sr == NULL else sr), is_a_snapshot=False, snapshot_of=NULL)
+        with self.during(vm, "copy"):
+            return self.duplicate(vm, name, lambda vdi: self.storage.vdi_copy(
+                vdi, self.db.get("VDI", vdi)["SR"] if sr == NULL else sr), is_a_snapshot=False, snapshot_of=NULL,
+                snapshot_metadata="")
 
     def snapshot(self, vm, name, *_):
-        self.expect(vm, "snapshot")
-        ref = self.duplicate(vm, name, self.storage.vdi_snapshot, is_a_snapshot=True, is_a_template=True,
-                             snapshot_of=vm)
+        metadata = json.dumps(self.expect(vm, "snapshot"))
+        with self.during(vm, "snapshot"):
+            ref = self.duplicate(vm, name, self.storage.vdi_snapshot, is_a_snapshot=True, is_a_template=True,
+                                 snapshot_of=vm, snapshot_metadata=metadata)
         self.db.set("VM", vm, snapshots=self.record(vm)["snapshots"] + [ref])
         return ref
 
-    def revert(self, snapshot):
-        """XCP-ng 8.3's way: the VM's disks are destroyed, the snapshot's cloned. With VDI_REVERT: Volume.revert."""
-        source = self.record(snapshot)
-        vm = source["snapshot_of"]
-        self.expect(vm, "revert", "Halted")
-        for vbd in list(self.record(vm)["VBDs"]):
-            vdi = self.db.get("VBD", vbd)["VDI"]
-            self.drop_vbd(vbd)
-            if vdi != NULL:
-                self.storage.vdi_destroy(vdi)
-        self.db.set("VM", vm, other_config=dict(source["other_config"]))
-        for vbd in source["VBDs"]:
-            old = self.db.get("VBD", vbd)
-            new = self.storage.vdi_clone(old["VDI"])
-            self.new_vbd({**old, "VM": vm, "VDI": new, "device": "", "currently_attached": False})
+    def provision(self, vm):
+        """What `xe vm-install` and Xen Orchestra do with a clone of a template."""
+        self.expect(vm, "provision", "Halted")
+        self.db.set("VM", vm, is_a_template=False)
 
     # ---- VBDs
 
@@ -114,13 +114,14 @@ class Vms:
         return ref
 
     def create_vbd(self, record):
-        free = self.free_devices(record["VM"])
-        wanted = record.get("userdevice", "autodetect")
-        if wanted in ("autodetect", ""):
-            wanted = free[0]
-        if wanted not in free:
-            raise XapiError("DEVICE_ALREADY_EXISTS", wanted)
-        return self.new_vbd({**record, "userdevice": wanted, "VDI": record.get("VDI", NULL)})
+        with self.db.lock:
+            free = self.free_devices(record["VM"])
+            wanted = record.get("userdevice", "autodetect")
+            if wanted in ("autodetect", ""):
+                wanted = free[0]
+            if wanted not in free:
+                raise XapiError("DEVICE_ALREADY_EXISTS", wanted)
+            return self.new_vbd({**record, "userdevice": wanted, "VDI": record.get("VDI", NULL)})
 
     def drop_vbd(self, vbd):
         record = self.db.get("VBD", vbd)
@@ -153,6 +154,10 @@ class Vms:
             raise XapiError("VM_BAD_POWER_STATE", record["VM"], "running", vm["power_state"].lower())
         if record["currently_attached"]:
             raise XapiError("DEVICE_ALREADY_ATTACHED", vbd)
+        if vm["is_control_domain"]:
+            self.dom0[vbd] = self.storage.plug_dom0(record["VDI"], record["mode"], self.device_name(record))
+            self.db.set("VBD", vbd, currently_attached=True, device=self.device_name(record))
+            return
         try:
             self.xenops.plug(vm["domid"], vbd, record)
         except XapiError:
@@ -164,6 +169,10 @@ class Vms:
         record = self.db.get("VBD", vbd)
         if not record["currently_attached"]:
             raise XapiError("DEVICE_ALREADY_DETACHED", vbd)
+        if vbd in self.dom0:
+            self.storage.unplug_dom0(record["VDI"], self.dom0.pop(vbd)[0])
+            self.db.set("VBD", vbd, currently_attached=False, device="")
+            return
         # XAPI is told by xenopsd that the device is gone, whatever the plugin said about it
         self.xenops.release(self.record(record["VM"])["domid"], vbd, record)
         self.db.set("VBD", vbd, currently_attached=False, device="")
@@ -225,6 +234,19 @@ class Vms:
         if record["attached_PCIs"]:
             raise XapiError("VM_HAS_PCI_ATTACHED", vm)
         raise XapiError("NOT_IMPLEMENTED", operation)
+
+    def migrate_send(self, vm, _dest, _live, vdi_map, *_):
+        """Disks that change their SR are mirrored, of halted VMs too: both SRs must be able to."""
+        record = self.expect(vm, "migrate_send")
+        if record["power_state"] != "Halted" and record["attached_PCIs"]:
+            raise XapiError("VM_HAS_PCI_ATTACHED", vm)
+        for vbd in record["VBDs"]:
+            vdi = self.db.get("VBD", vbd)["VDI"]
+            if vdi != NULL and vdi not in vdi_map:
+                raise XapiError("VDI_NOT_IN_MAP", vdi)
+        for vdi, sr in vdi_map.items():
+            self.storage.assert_movable(vdi, sr)
+        return vm
 
 
 class Operation:

@@ -7,6 +7,7 @@ import threading
 
 from xapi_db import XapiError
 
+PIECE = 1 << 20
 PCI_ITEM = re.compile(r"^(\d+)/([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])$")
 
 
@@ -92,15 +93,21 @@ class World:
         with open(path, "w", encoding="ascii") as out:
             out.write(str(count + 1))
 
+    # ---- what dom0 reads and writes: {offset: bytes} without the holes
+
+    def load(self, path, size):
+        with open(path, "rb") as source:
+            pieces = {offset: source.read(PIECE) for offset in range(0, size, PIECE)}
+        return {offset: data for offset, data in pieces.items() if any(data)}
+
+    def store(self, path, pieces):
+        with open(path, "r+b") as target:
+            for offset, data in pieces.items():
+                target.seek(offset)
+                target.write(data)
+
     def copy(self, source, target, size):
-        with open(source, "rb") as one, open(target, "r+b") as other:
-            left = size
-            while left > 0:
-                piece = one.read(min(left, 1 << 20))
-                if not piece:
-                    break
-                other.write(piece)
-                left -= len(piece)
+        self.store(target, self.load(source, size))
 
 
 class Hooks:
@@ -129,7 +136,8 @@ class Xenops:
 
     def push(self, vm):
         record = self.db.get("VM", vm)
-        self.pushed[record["uuid"]] = pci_list(record["other_config"].get("pci", ""))
+        # xenopsd keeps them by address: one that is named twice is one
+        self.pushed[record["uuid"]] = list(dict.fromkeys(pci_list(record["other_config"].get("pci", ""))))
         if self.api.world.db:
             self.api.world.db.push(record["uuid"], self.pushed[record["uuid"]])
 

@@ -3,51 +3,27 @@
 xenopsd's database is laid out as its source and a recording say; the hook is installed by plugins/install-hooks.sh.
 """
 import os
-import subprocess
 import sys
 import unittest
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-SOURCE = os.environ.get("VNVME_SOURCE") or os.path.abspath(os.path.join(HERE, "../../.."))
-sys.path.insert(0, os.path.join(SOURCE, "tests/support"))
-sys.path.insert(0, os.path.join(SOURCE, "tests/simulator/support"))
-from fake_xapi import FakeXapi  # noqa: E402
-from stack import BIN, SCRIPTS, Stack, until  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
+from stack import until  # noqa: E402
 from xapi_db import XapiError  # noqa: E402
-from xapi_xenops import World  # noqa: E402
-from xenopsd_db import XenopsdDb  # noqa: E402
+from xapi_stack import XapiStack  # noqa: E402
 
-MiB = 1 << 20
 STRANGER, AWAITED, LACKING = "3", "4", "5"
 
 
 class Gate(unittest.TestCase):
     def setUp(self):
-        self.s = Stack(config={"toolstack": "xapi"})
+        self.s = XapiStack(gate=True)
+        self.s.__enter__()
         self.addCleanup(self.s.stop)
-        self.s.extra["xapi"] = {"uri": "unix:" + os.path.join(self.s.directory, "xapi")}
-        self.s.start_dpu()
-        host, hooks = os.path.join(self.s.directory, "host"), os.path.join(self.s.directory, "xapi.d")
-        os.mkdir(hooks)
-        subprocess.run(["/bin/sh", os.path.join(SOURCE, "plugins/install-hooks.sh"), hooks, BIN], check=True, timeout=60)
-        self.file = os.path.join(self.s.directory, "reservations")
-        self.world = World(domains=os.path.join(self.s.directory, "domains"), host=host, db=XenopsdDb(host))
-        env = {**self.s.volume.env, "VNVME_GATE_ROOT": host, "VNVME_RESERVATIONS": self.file}
-        self.fake = FakeXapi(unix=os.path.join(self.s.directory, "xapi"), root=SCRIPTS, env=env, world=self.world,
-                             hooks=hooks)
-        self.fake.__enter__()
-        self.addCleanup(self.fake.__exit__)
-        self.api = self.fake.api
-        self.session = self.api.login()
-        self.s.start_daemon()
-        self.sr = self.call("SR.create", self.api.host, {"dpu": "dpu0", "drives": "S0001"}, 0, "sr", "", "vnvme",
-                            "user", False, {})
-
-    def call(self, method, *params):
-        return self.api.call(method, [self.session, *params])
+        self.file, self.world, self.api = self.s.reservations_file, self.s.world, self.s.api
+        self.call, self.pci, self.start = self.s.call, self.s.pci, self.s.start
 
     def uuid(self, vm):
-        return self.call("VM.get_uuid", vm)
+        return self.s.uuid("VM", vm)
 
     def vm(self, name="vm", pci=None):
         vm = self.call("VM.create", {"name_label": name})
@@ -55,21 +31,10 @@ class Gate(unittest.TestCase):
             self.call("VM.add_to_other_config", vm, "pci", pci)
         return vm
 
-    def plug(self, vm):
-        disk = self.call("VDI.create", {"name_label": "d", "SR": self.sr, "virtual_size": 64 * MiB, "type": "user"})
-        return self.call("VBD.create", {"VM": vm, "VDI": disk, "userdevice": "4", "mode": "RW"})
-
-    def pci(self, vm):
-        return self.call("VM.get_other_config", vm).get("pci", "")
-
     def ready(self, name="vm"):
-        vm = self.vm(name)
-        self.plug(vm)
-        until("the VM has its function", lambda: self.pci(vm))
+        vm = self.s.machine(name)
+        self.s.ready(vm)
         return vm
-
-    def start(self, vm):
-        self.call("VM.start", vm, False, False)
 
     def held(self, vm, code, *words):
         """VM.start fails in the gate, before anything was done for the VM."""
@@ -94,13 +59,6 @@ class Gate(unittest.TestCase):
         self.assertEqual(self.api.hooks.ran[-1][3], 0)
         return "0"
 
-    def resets(self, bdf):
-        path = os.path.join(self.world.device(bdf), "resets")
-        if not os.path.exists(path):
-            return 0
-        with open(path, encoding="ascii") as count:
-            return int(count.read())
-
     def rows(self):
         with open(self.file, encoding="ascii") as text:
             return text.read().splitlines()
@@ -124,11 +82,11 @@ class Gate(unittest.TestCase):
         mine = self.pci(vm)
         self.start(vm)
         bdf = mine.split("/")[1]
-        before = self.resets(bdf)
+        before = self.world.resets(bdf)
         self.s.kill_daemon()
         stranger = self.vm("stranger", pci="0/0000:01:00.0,1/" + bdf)
         self.held(stranger, STRANGER, bdf, self.uuid(vm), "would be reset")
-        self.assertEqual(self.resets(bdf), before)
+        self.assertEqual(self.world.resets(bdf), before)
         self.assertIn([bdf], list(self.world.assigned.values()))
         # The daemon takes it out; then nothing holds the VM.
         self.s.start_daemon()

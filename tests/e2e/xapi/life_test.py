@@ -7,58 +7,30 @@ import os
 import sys
 import unittest
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "..", "support"))
-sys.path.insert(0, os.path.join(HERE, "..", "..", "simulator", "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
 import truth
-from fake_xapi import FakeXapi
-from nbd import Nbd
-from stack import SCRIPTS, Stack, until
+from stack import until
 from xapi_db import NULL, XapiError
-from xapi_xenops import World
+from xapi_stack import XapiStack
 
 MiB, GiB = 1 << 20, 1 << 30
 DRIVES = tuple(f"name=Nvme{n}n1,size=16GiB,serial=S{n}" for n in range(3))
 
 
-class LifeWorld(World):
-    """dom0's block devices are links to NBD sockets (src/host/fake_pci.hpp)."""
-
-    def copy(self, source, target, size):
-        one, other = Nbd(os.path.realpath(source)), Nbd(os.path.realpath(target))
-        for offset in range(0, size, MiB):
-            piece = one.read(offset, min(MiB, size - offset))
-            if any(piece):
-                other.write(offset, piece)
-        one.close()
-        other.close()
-
-
 class Life(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.s = Stack(drives=DRIVES)
+        cls.s = XapiStack(drives=DRIVES, drive="S0", config={"toolstack": "none"})
+        cls.s.__enter__()
         cls.addClassCleanup(cls.s.stop)
-        cls.s.start_dpu()
-        cls.s.start_daemon()
-        cls.world = LifeWorld(domains=os.path.join(cls.s.directory, "domains"),
-                              host=os.path.join(cls.s.directory, "host"))
-        cls.fake = FakeXapi(unix=os.path.join(cls.s.directory, "xapi"), root=SCRIPTS, env=cls.s.volume.env,
-                            world=cls.world)
-        cls.fake.__enter__()
-        cls.addClassCleanup(cls.fake.__exit__)
-        cls.api = cls.fake.api
-        cls.session = cls.api.login()
-        cls.sr = cls.sr_create("S0")
+        cls.world, cls.fake, cls.api, cls.sr = cls.s.world, cls.s.fake, cls.s.api, cls.s.sr
 
-    @classmethod
-    def call(cls, method, *params):
-        return cls.api.call(method, [cls.session, *params])
+    def setUp(self):
+        for name in ("call", "uuid", "disk", "plug", "start", "exposed", "assigned"):
+            setattr(self, name, getattr(self.s, name))
 
-    @classmethod
-    def sr_create(cls, serial):
-        return cls.call("SR.create", cls.api.host, {"dpu": "dpu0", "drives": serial}, 0, "sr " + serial, "", "vnvme",
-                        "user", False, {})
+    def sr_create(self, serial):
+        return self.s.make_xapi_sr("sr " + serial, serial)
 
     def tearDown(self):
         for vm in self.api.db.where("VM", power_state="Running", is_control_domain=False):
@@ -68,25 +40,16 @@ class Life(unittest.TestCase):
         self.assertEqual(self.fake.errors, [])
         self.assertEqual(self.api.swallowed, [], "something failed in a release")
         self.assertEqual(self.api.trapped, [], "a guest got the marker as a disk")
+        self.assertEqual(self.world.look(), [], "resets")
         self.assertEqual(self.s.dpu("sim_dump")["snap"]["exposures"], [])
 
     # ---- the usual pieces
-
-    def disk(self, name="disk", size=64 * MiB, sr=None):
-        return self.call("VDI.create", {"name_label": name, "SR": sr or self.sr, "virtual_size": size, "type": "user"})
-
-    def plug(self, vm, vdi, mode="RW"):
-        number = next(n for n in self.call("VM.get_allowed_VBD_devices", vm) if int(n) >= 4)
-        return self.call("VBD.create", {"VM": vm, "VDI": vdi, "userdevice": number, "mode": mode})
 
     def machine(self, name, *vdis):
         vm = self.call("VM.create", {"name_label": name})
         for vdi in vdis:
             self.plug(vm, vdi)
         return vm
-
-    def uuid(self, cls, ref):
-        return self.call(cls + ".get_uuid", ref)
 
     def reserve(self, vm):
         uuid = self.uuid("VM", vm)
@@ -97,15 +60,6 @@ class Life(unittest.TestCase):
         self.call("VM.remove_from_other_config", vm, "pci")
         self.call("VM.add_to_other_config", vm, "pci", "0/" + mine[0]["bdf"])
         return mine[0]["bdf"]
-
-    def start(self, vm):
-        self.call("VM.start", vm, False, False)
-
-    def exposed(self):
-        return len(self.s.dpu("sim_dump")["snap"]["exposures"])
-
-    def assigned(self, vm):
-        return self.world.assigned.get(self.call("VM.get_domid", vm), [])
 
     def refused(self, code, method, *params):
         with self.assertRaises(XapiError) as caught:
