@@ -89,7 +89,7 @@ Result<void> take(Options& o, const std::string& name, const std::string& value)
       std::uint64_t* into;
     };
     std::uint64_t ready = 0;
-    for (const auto& n : {Number{"--tick-ms", 1000, &o.tick_ms}, Number{"--vfs", 125, &o.settings.vfs},
+    for (const auto& n : {Number{"--tick-ms", 1000, &o.tick_ms}, Number{"--vfs", 250, &o.settings.vfs},
                           Number{"--hotplug", 31, &o.settings.hotplug}, Number{"--ready-fd", 1023, &ready}}) {
       if (name != n.name) continue;
       auto v = number(name, value, n.most);
@@ -151,7 +151,7 @@ kill -9 as the real thing does (lvols stay, exports go), and makes mistakes on d
                         remembered in the state folder; may be repeated
   --tick-ms N           serve requests only every N ms, as the real one does (4); default 0: at once
   --snap on|off         NVIDIA SNAP-4 function management (default on)
-  --vfs N               virtual functions of the first physical function (default 4)
+  --vfs N               virtual functions (default 4, at most 250, as a BlueField with hot-plug)
   --hotplug N           how many functions can be hot-plugged (default 8)
   --sysfs ROOT          show functions as PCI devices below ROOT/sys/bus/pci
   --nbd-dir DIR         an NBD server on DIR/<uuid>.sock for each exposed namespace

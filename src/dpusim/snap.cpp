@@ -15,11 +15,17 @@ constexpr const char* kHidden =
     "00:00.0";  // how the real one writes the address of a function that the host does not see
 constexpr std::uint64_t kFirstVfVhca = 98, kFirstHotplugVhca = 3;
 
-std::string address(unsigned bus, unsigned device, unsigned function) {
+// Of a routing id: bus, device, function.
+std::string address(unsigned id) {
   char text[16];
-  std::snprintf(text, sizeof text, "%02x:%02x.%x", bus, device, function);
+  std::snprintf(text, sizeof text, "%02x:%02x.%x", id >> 8, id >> 3 & 0x1f, id & 7);
   return text;
 }
+
+constexpr unsigned kBus = 0x26;
+constexpr unsigned kPf = kBus << 8 | 2;
+constexpr unsigned kFirstVf =
+    kBus << 8 | 0x0c << 3;  // as SR-IOV counts on: into the next bus when one is full
 
 }  // namespace
 
@@ -28,7 +34,7 @@ Snap::Snap(Target& target) : target_(target), sysfs_(target.settings.sysfs) {}
 Result<void> Snap::start() {
   Function pf;
   pf.vuid = std::string(kCard) + "0D0F2";
-  pf.bdf = address(0x26, 0, 2);
+  pf.bdf = address(kPf);
   pf.vhca = 2;
   functions_.push_back(pf);
   for (std::uint64_t i = 0; i < target_.settings.vfs; ++i) {
@@ -36,7 +42,7 @@ Result<void> Snap::start() {
     vf.vf = true;
     vf.vf_index = i;
     vf.vuid = pf.vuid + "VF" + std::to_string(i + 1);
-    vf.bdf = address(0x26, static_cast<unsigned>(0x0c + i / 8), static_cast<unsigned>(i % 8));
+    vf.bdf = address(kFirstVf + static_cast<unsigned>(i));
     vf.vhca = kFirstVfVhca + i;
     functions_.push_back(std::move(vf));
   }
@@ -71,8 +77,9 @@ bool Snap::save() const {
 }
 
 std::string Snap::free_bdf() const {
-  for (unsigned bus = 0x27; bus < 0x80; ++bus) {
-    auto bdf = address(bus, 0, 0);
+  const auto vfs_end = kFirstVf + static_cast<unsigned>(target_.settings.vfs);
+  for (unsigned bus = std::max(kBus, (vfs_end - 1) >> 8) + 1; bus < 0x80; ++bus) {
+    auto bdf = address(bus << 8);
     if (std::none_of(functions_.begin(), functions_.end(),
                      [&bdf](const Function& f) { return f.bdf == bdf; }))
       return bdf;

@@ -33,7 +33,7 @@ def main():
     parser.add_argument("--volumes", type=int, default=10000)
     parser.add_argument("--turns", type=int, default=400, help="plugin calls; a quarter as many creates")
     parser.add_argument("--only", choices=("frontend", "hook", "create", "daemon", "toolstack"))
-    parser.add_argument("--vms", type=int, default=120, help="started at once, at most 120; as many one by one")
+    parser.add_argument("--vms", type=int, default=200, help="started at once, at most 240; as many one by one")
     options = parser.parse_args()
     report = Report()
     if options.only in (None, "frontend"):

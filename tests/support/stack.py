@@ -218,11 +218,16 @@ class Stack:
                 return row[1]["name"]
         return None
 
+    def named_bdev(self, key):
+        """After a revert the new storage gets the volume's name a moment later."""
+        return until("the volume's storage has its name", lambda: self.bdev_of(key))
+
     def write(self, key, offset, data):
-        self.dpu("sim_write", {"bdev": self.bdev_of(key), "offset": offset, "data": base64.b64encode(data).decode()})
+        self.dpu("sim_write", {"bdev": self.named_bdev(key), "offset": offset, "data": base64.b64encode(data).decode()})
 
     def read(self, key, offset, length):
-        return base64.b64decode(self.dpu("sim_read", {"bdev": self.bdev_of(key), "offset": offset, "length": length}))
+        where = {"bdev": self.named_bdev(key), "offset": offset, "length": length}
+        return base64.b64decode(self.dpu("sim_read", where))
 
     def settle(self, seconds=60):
         """Until nothing is open: no intent, nothing to release, nothing in the trash."""
