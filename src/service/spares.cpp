@@ -2,6 +2,7 @@
 
 #include "core/log.hpp"
 #include "model/names.hpp"
+#include "service/cause.hpp"
 #include "service/datapath_calls.hpp"
 
 namespace vnvme::service {
@@ -82,12 +83,13 @@ Task<bool> Spares::round() {
     }
     all = false;
     std::string& known = refused_[link->id()];
-    if (known != level_now.error().text)
+    const std::string cause = cause_of(level_now.error());
+    if (known != cause)
       core_.event("warning", "dpu " + link->id().value,
                   "DPU " + link->id().value +
                       " has fewer spare functions than it should, so VMs may wait for theirs: " +
                       level_now.error().text);
-    known = level_now.error().text;
+    known = cause;
   }
   co_return all;
 }

@@ -3,6 +3,7 @@
 #include "core/log.hpp"
 #include "core/text.hpp"
 #include "model/pci_list.hpp"
+#include "service/cause.hpp"
 #include "service/link.hpp"
 #include "service/reservations.hpp"
 
@@ -107,14 +108,16 @@ Task<bool> Toolstack::reserve(std::vector<std::pair<VmId, DpuId>> wanted) {
     auto key = std::make_pair(vm, dpu);
     if (done) {
       refused_.erase(key);
+      writes_.erase(vm);  // its list changes because of us, not because somebody undid it
       continue;
     }
     clean = false;
     std::string& known = refused_[key];
-    if (known != done.error().text)
+    const std::string cause = cause_of(done.error());
+    if (known != cause)
       core_.event("error", "VM " + vm.value,
                   "no function could be reserved for VM " + vm.value + ": " + done.error().text);
-    known = done.error().text;
+    known = cause;
   }
   std::erase_if(refused_, [&](const auto& r) {
     return std::find(wanted.begin(), wanted.end(), r.first) == wanted.end();
@@ -138,7 +141,10 @@ Task<bool> Toolstack::release(std::vector<VmId> vms) {
       continue;
     }
     auto done = co_await release_functions(core_, vm, Deadline::after(kStep));
-    if (done) core_.event("info", "VM " + vm.value, "VM " + vm.value + " needs no function any more");
+    if (done) {
+      core_.event("info", "VM " + vm.value, "VM " + vm.value + " needs no function any more");
+      writes_.erase(vm);
+    }
     clean = clean && done.has_value();
   }
   co_return clean;

@@ -171,6 +171,24 @@ class Auto(unittest.TestCase):
         self.assertEqual(self.api.trapped, [])
         self.end(vm)
 
+    def test_a_full_card_is_told_once(self):
+        """The DPU's own error says how long it took, so no two are the same."""
+        self.s.stop()
+        self.s = XapiStack(dpu_options=("--vfs", "2", "--hotplug", "0"))
+        self.s.__enter__()
+        self.addCleanup(self.s.stop)
+        first, second = self.s.machine("first"), self.s.machine("second")
+        until("one has the function", lambda: self.s.pci(first) or self.s.pci(second))
+        vm = second if self.s.pci(first) else first
+
+        def tries():
+            return self.s.dpu("sim_dump")["counters"]["calls"].get("nvme_function_create", 0)
+        before = tries()
+        until("it was tried again and again", lambda: tries() > before + 4, 60)
+        told = [e["text"] for e in self.s.admin("events", max=1000)["events"] if "no function could" in e["text"]]
+        self.assertEqual(len(told), 1, told)
+        self.assertIn(self.s.uuid("VM", vm), told[0])
+
     def test_the_last_vbd_takes_the_function_with_it(self):
         vm = self.machine()
         self.ready(vm)
