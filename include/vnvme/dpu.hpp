@@ -8,6 +8,7 @@
 // not there; every doubt is an error.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -38,6 +39,9 @@ struct Capabilities {
   std::uint32_t namespaces_per_function = 1;
   std::size_t volume_name_bytes = 63;  // longest volume name
   std::vector<std::string> raid_levels;
+  std::size_t max_functions = 0;  // all that there will ever be; 0: not limited by a number
+  bool identity_chosen = true;    // namespaces show the uuid that expose() names, else one of their own
+  std::string pool_name = {};     // the only name that a pool may have; empty: any
 };
 
 // A block device that the DPU owns and that could carry a pool.
@@ -136,9 +140,17 @@ struct IoStat {
   std::uint64_t read_ops = 0, write_ops = 0, read_bytes = 0, write_bytes = 0;
 };
 
+// The name that the store has for the volume with that id; nothing for a volume that it does not know.
+using NameOf = std::function<std::optional<std::string>(const DpuVolumeId&)>;
+
 class Dpu {
  public:
   virtual ~Dpu() = default;
+
+  // For families that show a volume by giving it a name that the card binds to a function: its own name
+  // stands nowhere on the card meanwhile, and only the store can tell whose it is. Everywhere in this port
+  // such a volume has its own name. Called before the first session.
+  virtual void use_names(NameOf) {}
 
   // Connection. generation() is 0 until the first session is up, and grows with each new
   // session; a change means that the target may have restarted (P2): look before acting.
@@ -208,7 +220,8 @@ class Dpu {
   // The mirror image; refuses (in_use) while it has namespaces. Absent: success.
   virtual Task<Result<void>> close_function(FunctionId, Deadline) = 0;
   virtual Task<Result<std::vector<Exposure>>> list_exposures(Deadline) = 0;
-  // Idempotent: the same exposure already there is success; another one on that nsid is conflict.
+  // Idempotent: the same exposure already there is success; another one on that nsid is conflict. Without
+  // `identity_chosen` the uuid is not shown to the host: list_exposures() tells which one is.
   virtual Task<Result<void>> expose(Expose, Deadline) = 0;
   // Absent: success.
   virtual Task<Result<void>> unexpose(FunctionId, std::uint32_t nsid, Deadline) = 0;

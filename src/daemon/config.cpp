@@ -13,6 +13,7 @@
 
 #include "core/json.hpp"
 #include "core/text.hpp"
+#include "dpu/kalray/slots.hpp"
 
 namespace vnvme::daemon {
 namespace {
@@ -68,6 +69,22 @@ class Section {
     complain(key, "is " + shown(*it) + "; accepted: a whole number from 0 to " + std::to_string(most));
     return otherwise;
   }
+  // An object whose members are texts; empty when it is absent or wrong.
+  std::vector<std::pair<std::string, std::string>> texts(const std::string& key, std::size_t most) {
+    std::vector<std::pair<std::string, std::string>> all;
+    auto it = object_.find(key);
+    if (it == object_.end()) return all;
+    bool fine = it->is_object() && it->size() <= most;
+    if (fine)
+      for (auto member = it->begin(); member != it->end(); ++member) {
+        fine = fine && member->is_string();
+        if (fine) all.emplace_back(member.key(), member->get<std::string>());
+      }
+    if (fine) return all;
+    complain(key, "is " + shown(*it) + "; accepted: an object of at most " + std::to_string(most) +
+                      " texts, e.g. {\"volume_09\": \"0000:04:00.2\"}");
+    return {};
+  }
   // The object below that key; an empty one when it is absent or wrong.
   Section below(const std::string& key) {
     static const Json nothing = Json::object();
@@ -114,11 +131,29 @@ bool good_name(const std::string& name) {
              std::string::npos;
 }
 
+// What only a card of Kalray has.
+void read_card(Section& s, DpuConfig& dpu) {
+  const bool card = dpu.uri.starts_with("kalray:");
+  for (const auto* key : {"credentials", "functions"})
+    if (!card && s.has(key)) s.complain(key, "is for DPUs at kalray:ADDRESS:PORT only; leave it out");
+  if (!card) return;
+  if (!s.has("credentials"))
+    s.complain(
+        "credentials",
+        "is missing; accepted: the path of a file with one line user:password that only root may read");
+  else
+    dpu.credentials = s.path("credentials", "");
+  if (!dpu.listener.empty()) s.complain("listener", "is for DPUs without PCI functions; leave it out");
+  dpu.functions = s.texts("functions", 64);
+  if (auto slots = dpu::kalray::make_slots(dpu.functions); !slots)
+    s.complain("functions", slots.error().text);
+}
+
 void read_dpus(Section& top, Config& config) {
   std::set<std::string> names, uris;
   for (Section& s : top.list("dpus", kMostDpus)) {
-    s.only({"name", "uri", "listener", "clear_method"});
-    DpuConfig dpu{s.text("name", ""), s.text("uri", ""), s.text("listener", ""), ""};
+    s.only({"name", "uri", "listener", "clear_method", "credentials", "functions"});
+    DpuConfig dpu{s.text("name", ""), s.text("uri", ""), s.text("listener", ""), "", "", {}};
     if (s.has("clear_method"))
       dpu.clear_method = s.one_of("clear_method", "", {"unmap", "write_zeroes", "none"});
     if (!good_name(dpu.name))
@@ -131,7 +166,8 @@ void read_dpus(Section& top, Config& config) {
     else if (!uris.insert(dpu.uri).second)
       s.complain("uri", "is " + Section::shown(dpu.uri) + ", as another DPU's; one DPU is named once");
     if (!dpu.listener.empty())
-      if (auto ok = check_dpu_uri(dpu.listener); !ok) s.complain("listener", ok.error().text);
+      if (auto ok = check_uri(dpu.listener); !ok) s.complain("listener", ok.error().text);
+    read_card(s, dpu);
     config.dpus.push_back(std::move(dpu));
   }
 }
@@ -177,7 +213,7 @@ void read_all(Section top, Config& config) {
   Section api = top.below("xapi");
   api.only({"uri"});
   config.xapi_uri = api.text("uri", config.xapi_uri);
-  if (auto uri = check_dpu_uri(config.xapi_uri); !uri) api.complain("uri", uri.error().text);
+  if (auto uri = check_uri(config.xapi_uri); !uri) api.complain("uri", uri.error().text);
   read_dpus(top, config);
 }
 
@@ -205,6 +241,17 @@ Result<std::string> read_file(const std::string& path) {
 }  // namespace
 
 Result<void> check_dpu_uri(const std::string& uri) {
+  if (!uri.starts_with("kalray:")) {
+    auto known = check_uri(uri);
+    if (!known) known.error().text += ", or \"kalray:ADDRESS:PORT\"";
+    return known;
+  }
+  if (check_uri("tcp:" + uri.substr(7))) return {};
+  return fail(Errc::invalid_argument,
+              "is " + Section::shown(uri) + "; accepted: \"kalray:ADDRESS:PORT\" with a numeric address");
+}
+
+Result<void> check_uri(const std::string& uri) {
   std::string bad = "is " + Section::shown(uri) +
                     "; accepted: \"unix:/path\" or \"tcp:ADDRESS:PORT\" with a numeric address";
   if (uri.starts_with("unix:/")) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/log.hpp"
@@ -16,10 +17,13 @@ namespace vnvme::daemon {
 
 struct DpuConfig {
   std::string name;
-  std::string uri;  // "unix:/path" or "tcp:ADDRESS:PORT"
+  std::string uri;  // "unix:/path", "tcp:ADDRESS:PORT" or "kalray:ADDRESS:PORT"
   // Where functions listen when the target has no PCI side of its own; empty: none.
   std::string listener;
   std::string clear_method;  // of new lvols: "unmap", "write_zeroes", "none"; empty: the target's default
+  // Kalray: the file with user and password, and which function shows the volume of which name.
+  std::string credentials;
+  std::vector<std::pair<std::string, std::string>> functions;
 };
 
 enum class HostKind { sysfs, fake };
@@ -57,7 +61,9 @@ Result<Config> parse_config(std::string_view text, const std::string& file);
 // The default path may be absent (all defaults); a path that was asked for must be there.
 Result<Config> load_config(const std::string& path, bool must_exist);
 
-// Is it "unix:/abs/path" or "tcp:NUMERIC-ADDRESS:PORT"? Otherwise why not.
+// Is it "unix:/abs/path" or "tcp:NUMERIC-ADDRESS:PORT"? Otherwise why not. A DPU's may also be
+// "kalray:NUMERIC-ADDRESS:PORT".
+Result<void> check_uri(const std::string& uri);
 Result<void> check_dpu_uri(const std::string& uri);
 
 }  // namespace vnvme::daemon

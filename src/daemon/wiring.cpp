@@ -131,6 +131,8 @@ class RealBackend final : public Backend {
         if (d.uri == id.str()) {
           o.listener = d.listener;
           o.clear_method = d.clear_method;
+          o.credentials = d.credentials;
+          o.functions = d.functions;
         }
       auto made = dpu::make_dpu(io, o);
       if (!made) return made;

@@ -1,9 +1,12 @@
 // Which implementation serves a DPU's address. The scheme names the family:
 //   unix:/path, tcp:IPV4:PORT, tcp:[IPV6]:PORT   an SPDK target (with SNAP-4 functions where it has them)
+//   kalray:IPV4:PORT, kalray:[IPV6]:PORT         a Kalray K200LP: JSON-RPC over HTTP, functions by name
 #pragma once
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "vnvme/dpu.hpp"
 #include "vnvme/result.hpp"
@@ -15,12 +18,17 @@ class io_context;
 namespace vnvme::dpu {
 
 struct Options {
-  std::string uri;
+  std::string uri = {};
   // Of each new lvol, applied when it is deleted: "unmap", "write_zeroes", "none"; empty: the target's
   // default.
-  std::string clear_method;
+  std::string clear_method = {};
   // Where functions listen that are NVMe-oF subsystems: "tcp:127.0.0.1:4420"; empty: nowhere.
-  std::string listener;
+  std::string listener = {};
+  // kalray: path of the file with user and password, which only root may read.
+  std::string credentials = {};
+  // kalray: the card's own configuration as the host sees it: name of the volume that is bound to a function,
+  // and that function's PCI address 0000:BB:DD.F. Empty: the names of a K200LP, addresses unknown.
+  std::vector<std::pair<std::string, std::string>> functions = {};
   // Pauses between attempts to connect.
   MonoClock::duration retry_first = std::chrono::milliseconds(50);
   MonoClock::duration retry_most = std::chrono::seconds(5);

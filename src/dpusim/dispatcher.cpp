@@ -83,6 +83,8 @@ void Dispatcher::with_fault(const Fault& fault, const Target::Handler& handler, 
   const auto& action = fault.action;
   if (action == "kill_before") ::_exit(137);
   if (action == "drop_before") return send(Mangled{{}, true});
+  // The proxy says this before it looks at the request.
+  if (action == "status_401") return send(Mangled{{}, true, action});
   if (action == "error") return send(Mangled{{answer_text(id, refuse(fault.code, fault.message))}, false});
   execute(handler, value, id, id.is_null(), [t = &target_, fault, send](const std::string& answer) {
     if (fault.action == "kill_after") ::_exit(137);

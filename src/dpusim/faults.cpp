@@ -9,11 +9,12 @@ namespace vnvme::sim {
 namespace {
 
 constexpr std::array kActions = {
-    "error",         "drop_before",  "drop_after",  "never",      "late",
-    "twice",         "wrong_id",     "half_frame",  "two_in_one", "byte_by_byte",
-    "garbage",       "bad_utf8",     "huge",        "deep",       "strings_for_numbers",
-    "missing_field", "extra_fields", "kill_before", "kill_after"};
+    "error",      "drop_before", "drop_after",          "never",         "late",         "twice",
+    "wrong_id",   "half_frame",  "two_in_one",          "byte_by_byte",  "garbage",      "bad_utf8",
+    "huge",       "deep",        "strings_for_numbers", "missing_field", "extra_fields", "kill_before",
+    "kill_after", "large",       "status_401",          "status_500",    "chunked"};
 constexpr std::size_t kHugeBytes = 40u << 20;
+constexpr std::size_t kLargeBytes = 5u << 20;
 constexpr std::size_t kDeep = 100'000;
 
 void numbers_to_strings(Json& value) {
@@ -53,6 +54,13 @@ std::string rewritten(const Fault& fault, Json answer) {
                    id.is_number_unsigned() ? Json(id.get<std::uint64_t>() + 1'000'000) : Json("not-yours"));
   }
   return dump_json_ascii(answer) + "\n";
+}
+
+// Right, but long: a member that nobody asked for.
+std::string lengthened(const std::string& answer) {
+  std::string filler = "[";
+  while (filler.size() < kLargeBytes) filler += "\"" + std::string(1000, 'x') + "\",";
+  return answer.substr(0, 1) + "\"x_filler\":" + filler + "0]," + answer.substr(1);
 }
 
 std::string around_result(const Json& answer, const std::string& result) {
@@ -126,6 +134,8 @@ Mangled mangle(const Fault& fault, const std::string& answer) {
   if (action == "garbage") return {{"\x01\xff{]garbage\n"}, false};
   if (action == "bad_utf8") return {{around_result(json, "\"\xc3\x28\xff\"")}, false};
   if (action == "huge") return {{around_result(json, "\"" + std::string(kHugeBytes, 'x') + "\"")}, false};
+  if (action == "large") return {{lengthened(answer)}, false};
+  if (action == "chunked" || action == "status_500") return {{answer}, false, action};
   if (action == "deep")
     return {{around_result(json, std::string(kDeep, '[') + std::string(kDeep, ']'))}, false};
   if (action == "byte_by_byte") {

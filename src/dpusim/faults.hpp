@@ -40,6 +40,7 @@ class Faults {
 struct Mangled {
   std::vector<std::string> writes;
   bool close = false;
+  std::string http = {};  // what only HTTP can do: "status_401", "status_500", "chunked"
 };
 Mangled mangle(const Fault& fault, const std::string& answer);
 

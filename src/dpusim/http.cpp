@@ -9,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <charconv>
+#include <cstdio>
 
 #include "dpusim/base64.hpp"
 #include "dpusim/server.hpp"
@@ -158,8 +159,21 @@ asio::awaitable<bool> HttpServer::read_body(Socket& socket, std::string& buffer,
   co_return whole;
 }
 
+// In pieces of an odd size, so that they end in the middle of everything.
+std::string HttpServer::in_chunks(const std::string& body) {
+  constexpr std::size_t kPiece = 999;
+  std::string out = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  char size[32];
+  for (std::size_t at = 0; at < body.size(); at += kPiece) {
+    auto piece = body.substr(at, kPiece);
+    std::snprintf(size, sizeof size, "%zx\r\n", piece.size());
+    out += size + piece + "\r\n";
+  }
+  return out + "0\r\n\r\n";
+}
+
 // The text after the status line and headers; empty when the connection is to be closed without a word.
-asio::awaitable<std::string> HttpServer::answer(std::string body) {
+asio::awaitable<std::string> HttpServer::answer(Socket& socket, std::string body) {
   JsonLimits limits{.bytes = kMostBody, .depth = 65, .values = 16'384, .string_bytes = kMostBody};
   auto json = parse_json(body, limits);
   bool ascii =
@@ -169,21 +183,30 @@ asio::awaitable<std::string> HttpServer::answer(std::string body) {
   struct Waiting {
     explicit Waiting(asio::io_context& io) : timer(io) {}
     Timer timer;
-    std::string text;
-    bool close = false, there = false;
+    std::string text, http;
+    bool there = false;
   };
   auto waiting = std::make_shared<Waiting>(io_);
   waiting->timer.expires_at(MonoClock::time_point::max());
   dispatcher_.serve(body, false, [waiting](const Mangled& out) {
     for (const auto& text : out.writes) waiting->text += text;
-    waiting->close = out.close;
+    waiting->http = out.http;
     waiting->there = true;
     waiting->timer.cancel();
   });
   if (!json->is_object() || !json->contains("id"))
     co_return "";  // the proxy gives up: it finds no id to wait for
   boost::system::error_code ignored;
-  if (!waiting->there) co_await waiting->timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  if (!waiting->there) {
+    // The real proxy would wait for ever for an answer that never comes, and serve nobody else. Here a client
+    // that hangs up ends it, so that a test can go on.
+    socket.async_wait(Socket::wait_read, [waiting](boost::system::error_code) { waiting->timer.cancel(); });
+    co_await waiting->timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    socket.cancel(ignored);
+  }
+  if (waiting->http == "status_401") co_return head("401 Unauthorized", "WWW-Authenticate: text/html\r\n");
+  if (waiting->http == "status_500") co_return head("500 Internal Server Error");
+  if (waiting->http == "chunked") co_return in_chunks(waiting->text);
   co_return waiting->text.empty() ? "" : head("200 OK") + waiting->text;
 }
 
@@ -201,7 +224,7 @@ asio::awaitable<void> HttpServer::serve(Socket& socket) {
   } else {
     ok = co_await read_body(socket, buffer, request);
     if (!ok) co_return;
-    out = co_await answer(request.body);
+    out = co_await answer(socket, request.body);
   }
   boost::system::error_code ignored;
   if (!out.empty())

@@ -31,7 +31,8 @@ class HttpServer {
   boost::asio::awaitable<bool> read_body(Socket& socket, std::string& buffer, Request& request);
   boost::asio::awaitable<bool> read_chunks(Socket& socket, std::string& buffer, Request& request);
   boost::asio::awaitable<bool> fill(Socket& socket, std::string& buffer, std::size_t wanted);
-  boost::asio::awaitable<std::string> answer(std::string body);
+  boost::asio::awaitable<std::string> answer(Socket& socket, std::string body);
+  static std::string in_chunks(const std::string& body);
   boost::asio::io_context& io_;
   boost::asio::ip::tcp::acceptor acceptor_;
   Dispatcher dispatcher_;

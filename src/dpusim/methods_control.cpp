@@ -109,6 +109,7 @@ Reply dump(Target& t, const Json* params) {
               {"limits", std::move(limits)},
               {"nvmf", t.nvmf->exposures()},
               {"snap", t.snap->dump()},
+              {"slots", t.slots ? t.slots->dump() : Json::array()},
               {"faults", t.faults->json()},
               {"counters",
                {{"calls", t.counters.calls},

@@ -28,7 +28,9 @@ std::uint64_t size_bytes(const Target& t, const Args& args) {
 
 // A new lvol becomes a bdev and its uuid is the answer.
 Reply show_new(Target& t, Lvstore& store, Lvol* lvol) {
-  if (t.add_lvol_bdev(store, *lvol) == nullptr) return refuse_late(EEXIST);
+  Bdev* bdev = t.add_lvol_bdev(store, *lvol);
+  if (bdev == nullptr) return refuse_late(EEXIST);
+  if (t.slots) t.slots->created(*bdev);
   return lvol->uuid;
 }
 
@@ -143,6 +145,7 @@ Reply resize_now(Target& t, Lvstore& s, Lvol& lvol, std::uint64_t bytes) {
   if (blocks != bdev->blocks) t.notify("bdev_resize", bdev->name);
   bdev->blocks = blocks;
   t.snap->resized(*bdev);
+  if (t.slots) t.slots->resized(*bdev);
   return true;
 }
 
@@ -168,6 +171,7 @@ void rename(Target* t, const Json* params, const Done& done) {
            if (int e = s.rename(*lvol, name); e != 0) return refuse_late(e);
            if (Bdev* now = t->bdevs.find(lvol->uuid); now != nullptr)
              t->bdevs.rename_alias(*now, s.name() + "/" + name);
+           if (t->slots) t->slots->look();
            return true;
          });
 }

@@ -7,6 +7,8 @@
 namespace vnvme::sim {
 namespace {
 
+constexpr std::uint64_t kCardCluster = 32u << 20;  // of the Kalray card, as recorded
+
 // v23.01 sends the errno positive and makes a riddle of the text.
 tl::unexpected<RpcError> store_error(const Target& t, int number) {
   if (t.profile.v26) return refuse_errno(number);
@@ -23,6 +25,7 @@ Json store_json(const Target& t, const Lvstore& s) {
               {"block_size", base == nullptr ? 512 : base->block_size},
               {"cluster_size", s.cluster_size()}};
   if (t.profile.v26) out["max_growable_size"] = s.max_growable();
+  if (t.profile.kalray) out["passive"] = false;
   return out;
 }
 
@@ -61,6 +64,7 @@ void create_store(Target* t, const Json* params, const Done& done) {
   auto clear = parse_clear(args->text_or("clear_method", "unmap"));
   if (!clear) return done(refuse(-EINVAL, "Invalid clear_method parameter"));
   options.name = *args->text("lvs_name");
+  if (t->profile.kalray) options.cluster_size = kCardCluster;
   options.cluster_size = args->number_or("cluster_sz", options.cluster_size);
   options.md_pages_percent = args->number_or("num_md_pages_per_cluster_ratio", 100);
   options.clear = *clear;

@@ -59,6 +59,22 @@ Result<DriveOption> parse_drive(const std::string& text) {
   return drive;
 }
 
+// "volume_09=04:00.2,volume_10=04:00.3"
+Result<std::vector<SlotOption>> parse_slots(const std::string& text) {
+  constexpr std::size_t kMost = 64;
+  std::vector<SlotOption> slots;
+  for (const auto& part : split(text, ',')) {
+    auto equals = part.find('=');
+    auto bdf = equals == std::string::npos ? std::string() : part.substr(equals + 1);
+    bool plain = bdf.size() == 7 && bdf[2] == ':' && bdf[5] == '.' &&
+                 bdf.find_first_not_of("0123456789abcdef:.") == std::string::npos;
+    if (equals == 0 || !plain || slots.size() == kMost)
+      return fail(Errc::invalid_argument, "--slots wants NAME=BB:DD.F, not \"" + part + "\"");
+    slots.push_back({part.substr(0, equals), bdf});
+  }
+  return slots;
+}
+
 Result<void> take(Options& o, const std::string& name, const std::string& value) {
   if (name == "--state")
     o.settings.state = value;
@@ -78,7 +94,15 @@ Result<void> take(Options& o, const std::string& name, const std::string& value)
     o.settings.profile = Profile::newest();
   else if (name == "--profile" && value == "v23.01")
     o.settings.profile = Profile::oldest();
-  else if (name == "--drive") {
+  else if (name == "--profile" && value == "kalray")
+    o.settings.profile = Profile::k200();
+  else if (name == "--binding" && (value == "name" || value == "creation"))
+    o.settings.binding = value == "name" ? Binding::by_name : Binding::at_creation;
+  else if (name == "--slots") {
+    auto slots = parse_slots(value);
+    if (!slots) return fail(slots.error());
+    o.settings.slots = *slots;
+  } else if (name == "--drive") {
     auto drive = parse_drive(value);
     if (!drive) return fail(drive.error());
     o.settings.drives.push_back(*drive);
@@ -146,7 +170,11 @@ kill -9 as the real thing does (lvols stay, exports go), and makes mistakes on d
   --listen ADDRESS      unix:/path or tcp:127.0.0.1:5260 (port 0: a free one, printed); may be repeated
   --http ADDRESS        127.0.0.1:8080: the same over HTTP, as SPDK's rpc_http_proxy.py does it
   --auth-file FILE      one line user:password, for --http
-  --profile VERSION     v26.05 (default) or v23.01: which SPDK to be
+  --profile VERSION     v26.05 (default) or v23.01: which SPDK to be; kalray: a Kalray K200LP
+  --slots NAME=BDF,...  kalray: which lvol name is on which function; default volume_09=04:00.2 to
+                        volume_12=04:00.5
+  --binding WHEN        kalray: name (default), a renamed lvol is on the function of its name; or creation, an
+                        lvol stays on the function whose name it was created with
   --drive KEY=VALUE,... name=Nvme0n1,size=64GiB and perhaps serial=S1,model=M,block=4096,unmap=zeroes;
                         remembered in the state folder; may be repeated
   --tick-ms N           serve requests only every N ms, as the real one does (4); default 0: at once

@@ -52,14 +52,16 @@ Reply Raids::create(const Json* params) {
                                     {"raid_level", Type::text, true},
                                     {"base_bdevs", Type::texts, true},
                                     {"uuid", Type::text, false, target_.profile.v26},
-                                    {"superblock", Type::boolean, false, target_.profile.v26}});
+                                    {"superblock", Type::boolean, false, target_.profile.v26},
+                                    {"persist", Type::boolean, false, target_.profile.kalray},
+                                    {"split_dp", Type::boolean, false, target_.profile.kalray}});
   auto level = args ? level_of(*args->text("raid_level")) : std::nullopt;
   if (!args || !level) return refuse(-32700, "spdk_json_decode_object failed");
   Raid raid;
   raid.name = *args->text("name");
   raid.level = *args->text("raid_level");
   raid.strip_kb = args->number_or("strip_size_kb", 0);
-  raid.superblock = args->flag("superblock");
+  raid.superblock = args->flag("superblock") || args->flag("persist");
   raid.uuid = args->text_or("uuid", random_uuid());
   if (raids_.contains(raid.name)) return cannot(raid.name, EEXIST);
   bool striped = *level != RaidDevice::Level::raid1;
@@ -196,7 +198,8 @@ Reply Raids::list(const Json* params) const {
   Json out = Json::array();
   for (const auto& name : order_) {
     const Raid& raid = raids_.at(name);
-    if (category == "all" || category == (raid.online ? "online" : "configuring")) out.push_back(json(raid));
+    if (category != "all" && category != (raid.online ? "online" : "configuring")) continue;
+    out.push_back(target_.profile.kalray ? Json(raid.name) : json(raid));
   }
   return out;
 }

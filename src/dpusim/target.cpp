@@ -63,8 +63,25 @@ Target::Target(Settings s, Later later)
   add_lvol_methods(*this);
   nvmf->add_methods();
   initiator->add_methods();
-  if (settings.snap) snap->add_methods();
+  if (settings.snap && !profile.kalray) snap->add_methods();
+  if (profile.kalray) {
+    keep_methods_of_kalray();
+    slots = std::make_unique<Slots>(*this);
+  }
   add_control_methods(*this);
+}
+
+// What the card's public plugin calls, and what every SPDK of that age has for lvols and RAID. Its functions
+// have no method at all.
+void Target::keep_methods_of_kalray() {
+  std::erase_if(methods_, [](const auto& method) {
+    const auto& name = method.first;
+    bool storage = name.starts_with("bdev_lvol_") || name.starts_with("bdev_raid_");
+    for (const auto* other : {"rpc_get_methods", "spdk_get_version", "bdev_get_bdevs", "bdev_get_iostat",
+                              "bdev_wait_for_examine", "bdev_set_qos_limit"})
+      storage = storage || name == other;
+    return !storage;
+  });
 }
 
 Target::~Target() = default;
@@ -115,6 +132,7 @@ Result<void> Target::start() {
   if (!write_file(settings.state + "/drives.json", dump_json(list) + "\n"))
     return fail(Errc::internal, settings.state + "/drives.json: " + std::strerror(errno));
   for (std::size_t i = 0; i < drives->size(); ++i) VNVME_TRY(open_drive((*drives)[i], i));
+  if (slots) return slots->start();
   return settings.snap ? snap->start() : Result<void>{};
 }
 
@@ -213,6 +231,7 @@ void Target::add_store(std::unique_ptr<Lvstore> made, Bdev& base) {
   base.claimed_by = "lvol";
   stores_.push_back(std::move(made));
   for (const auto& [id, lvol] : store.lvols()) add_lvol_bdev(store, *lvol);
+  if (slots) slots->look();
 }
 
 Bdev* Target::add_lvol_bdev(Lvstore& store, Lvol& lvol) {
@@ -238,6 +257,7 @@ void Target::remove_bdev(Bdev& bdev) {
     if (stores_[i]->base_bdev == bdev.name) unload_store(*stores_[i], false);
   notify("bdev_unregister", bdev.name);
   bdevs.remove(bdev);
+  if (slots) slots->look();
 }
 
 void Target::unload_store(Lvstore& store, bool destroy) {

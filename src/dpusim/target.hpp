@@ -7,6 +7,7 @@
 #include "dpusim/profile.hpp"
 #include "dpusim/raid.hpp"
 #include "dpusim/rpc.hpp"
+#include "dpusim/slots.hpp"
 
 namespace vnvme::sim {
 
@@ -29,6 +30,9 @@ struct Settings {
   std::vector<DriveOption> drives;
   bool snap = true;
   std::uint64_t vfs = 4, hotplug = 8;
+  // profile kalray: its functions, and when a volume gets onto one
+  std::vector<SlotOption> slots = default_slots();
+  Binding binding = Binding::by_name;
 };
 
 // Runs something later: after `ms`, or as soon as the requests at hand have been started when it is 0.
@@ -91,6 +95,7 @@ class Target {
   std::unique_ptr<Nvmf> nvmf;
   std::unique_ptr<Initiator> initiator;
   std::unique_ptr<Snap> snap;
+  std::unique_ptr<Slots> slots;  // null unless the profile has them
   std::unique_ptr<Faults> faults;
   Later later_;
   // Set by the program when --nbd-dir is given: a socket for each exposed namespace.
@@ -98,6 +103,7 @@ class Target {
   std::function<void(Bdev&)> nbd_close;
 
  private:
+  void keep_methods_of_kalray();
   Result<void> open_drive(const DriveOption& drive, std::size_t index);
   Result<std::vector<DriveOption>> remembered_drives();
   std::map<std::string, Handler> methods_;

@@ -47,6 +47,10 @@ class Multiplexer {
   Result<std::uint64_t> submit(std::string_view method, const nlohmann::json& params,
                                MonoClock::time_point deadline);
 
+  // Would stage() give any?
+  [[nodiscard]] bool has_bytes() const {
+    return out_written_ < out_.size() || (!waiting_.empty() && in_flight_ < options_.max_in_flight);
+  }
   // Bytes to write now; empty when there are none. The view stays good until wrote() was called for all of
   // it.
   std::string_view stage();

@@ -19,6 +19,31 @@ bool same_hold(const AttachmentRecord& a, const AttachmentRecord& b) {
          a.state == b.state && a.boot_id == b.boot_id;
 }
 
+// Where a function has one namespace only, its number is no durable fact about a volume.
+bool numbered(Link& link) {
+  return link.dpu().capabilities().namespaces_per_function > 1;
+}
+
+Changes begin_expose(const AttachmentRecord& record, const IntentRecord& intent, bool with_number) {
+  auto changes = Changes().put(record).put(intent);
+  if (!with_number) return changes;
+  return std::move(changes).put(NsidRecord{record.owner, record.volume, record.nsid});
+}
+
+// Where a function carries one volume, its owner has no room for another one.
+Result<void> may_attach(const Core& core, const Place& place, const VolumeRecord& volume,
+                        const std::string& owner) {
+  auto allowed = model::may_attach(core.world, volume, owner);
+  if (!allowed || numbered(*place.link)) return allowed;
+  for (const auto& [key, a] : core.world.attachments()) {
+    if (a.owner != owner || a.dpu != place.sr.dpu || a.volume == volume.id) continue;
+    return fail(a.state == AttachState::releasing ? Errc::busy : Errc::in_use,
+                "a function of DPU " + a.dpu.value + " carries one volume, and " + model::describe_owner(a) +
+                    " has volume " + a.volume.value + " on its one");
+  }
+  return {};
+}
+
 }  // namespace
 
 Task<Result<dpu::Function>> own_function(Core& core, Link& link, std::string serial, FunctionId preferred,
@@ -61,14 +86,14 @@ Task<Result<DatapathCalls::Plan>> DatapathCalls::plan(smapi::Context context, st
   auto volume = visible_volume(core_, target->sr, target->volume);
   if (!volume) co_return fail(std::move(volume.error()));
   Plan plan{std::move(*place), std::move(*volume), std::move(*owner), std::move(domain), {}, {}, {}};
-  auto allowed = model::may_attach(core_.world, plan.volume, plan.owner);
+  auto allowed = may_attach(core_, plan.place, plan.volume, plan.owner);
   while (!allowed && allowed.error().code == Errc::busy && !context.deadline.passed() && !core_.stopping()) {
     guard->release();  // the releaser needs it
     core_.work.notify();
     co_await core_.released.wait(context.deadline.capped(seconds(1)));
     guard = co_await core_.guard(target->volume, context.method, context.deadline);
     if (!guard) co_return fail(std::move(guard.error()));
-    allowed = model::may_attach(core_.world, plan.volume, plan.owner);
+    allowed = may_attach(core_, plan.place, plan.volume, plan.owner);
   }
   if (!allowed) co_return fail(std::move(allowed.error()));
   plan.guard = std::move(*guard);
@@ -143,6 +168,7 @@ Task<Result<dpu::Function>> DatapathCalls::expose(smapi::Context context, Plan& 
   record.function = function->id;
   record.dpu = plan.place.sr.dpu;
   record.boot_id = core_.ports.pci.boot_id();
+  if (!numbered(link)) record.nsid = 1;
   if (record.nsid == 0) record.nsid = core_.world.nsid_for(plan.owner, plan.volume.id);
   if (record.state == AttachState::releasing) {
     record.state = AttachState::attached;
@@ -151,10 +177,9 @@ Task<Result<dpu::Function>> DatapathCalls::expose(smapi::Context context, Plan& 
   IntentRecord intent = new_intent(core_, IntentKind::expose, plan.place.sr, plan.volume.id, context.request);
   intent.facts["owner"] = plan.owner;
   LiveIntent live(core_, intent.id);
-  NsidRecord number{plan.owner, plan.volume.id, record.nsid};
   bool changed = known == nullptr || !same_hold(*known, record);
   if (changed) {
-    auto stored = co_await core_.commit(Changes().put(record).put(number).put(intent));
+    auto stored = co_await core_.commit(begin_expose(record, intent, numbered(link)));
     if (!stored) co_return fail(std::move(stored.error()));
   }
   auto exposed = co_await expose_in_lane(plan, record, context.deadline);
@@ -177,7 +202,9 @@ Task<Result<dpu::Function>> DatapathCalls::expose(smapi::Context context, Plan& 
 Task<Result<smapi::Backend>> DatapathCalls::describe(Plan& plan, dpu::Function function, Deadline deadline) {
   smapi::Backend out;
   if (plan.owner == model::kDom0) {
-    auto path = co_await core_.ports.pci.block_device(function.bdf, plan.volume.id.value, deadline);
+    const bool chosen = plan.place.link->dpu().capabilities().identity_chosen;
+    const std::string uuid = chosen ? plan.volume.id.value : plan.volume.dpu_id.value;
+    auto path = co_await core_.ports.pci.block_device(function.bdf, uuid, deadline);
     if (!path) co_return fail(std::move(path.error()));
     out.implementations.push_back(smapi::Backend::BlockDevice{*path});
     co_return out;

@@ -17,7 +17,14 @@ Link::Link(Core& core, DpuId id, std::unique_ptr<dpu::Dpu> client)
     : core_(core),
       id_(std::move(id)),
       client_(std::move(client)),
-      functions_lane_("the function lane of DPU " + id_.value) {}
+      functions_lane_("the function lane of DPU " + id_.value) {
+  dpu::NameOf name_of = [&core](const DpuVolumeId& lvol) -> std::optional<std::string> {
+    for (const auto& [volume, record] : core.world.volumes())
+      if (record.dpu_id == lvol) return record.dpu_name;
+    return std::nullopt;
+  };
+  client_->use_names(std::move(name_of));
+}
 
 void Link::start() {
   core_.spawn([this]() -> Task<void> { co_await supervise(); });

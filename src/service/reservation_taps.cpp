@@ -24,6 +24,7 @@ class TappedDpu final : public Dpu {
     co_return function;
   }
 
+  void use_names(NameOf names) override { in_->use_names(std::move(names)); }
   std::uint64_t generation() const override { return in_->generation(); }
   bool connected() const override { return in_->connected(); }
   Task<Result<std::uint64_t>> wait_generation(std::uint64_t seen, Deadline d) override {

@@ -84,13 +84,20 @@ Task<Result<void>> undo_expose(Core& core, Link& link, IntentRecord intent, Abse
   if (!lane) co_return fail(std::move(lane.error()));
   auto exposures = co_await link.dpu().list_exposures(deadline);
   if (!exposures) co_return fail(std::move(exposures.error()));
-  auto same = [&attachment](const dpu::Exposure& e) {
-    return e.function == attachment.function && e.nsid == attachment.nsid;
+  // Where a function has one namespace only, its number may be another volume's by now.
+  const VolumeRecord* volume = core.world.volume(intent.volume);
+  const std::string lvol = volume == nullptr ? std::string() : volume->dpu_id.value;
+  auto same = [&attachment, &lvol](const dpu::Exposure& e) {
+    return e.function == attachment.function && e.nsid == attachment.nsid &&
+           (lvol.empty() || e.target == lvol);
   };
-  if (absence == Absence::doubtful && std::none_of(exposures->begin(), exposures->end(), same))
+  const bool there = std::any_of(exposures->begin(), exposures->end(), same);
+  if (absence == Absence::doubtful && !there)
     co_return doubtful("the namespace of volume " + intent.volume.value);
-  auto gone = co_await link.dpu().unexpose(attachment.function, attachment.nsid, deadline);
-  if (!gone) co_return gone;
+  if (there) {
+    auto gone = co_await link.dpu().unexpose(attachment.function, attachment.nsid, deadline);
+    if (!gone) co_return gone;
+  }
   auto stored =
       co_await core.commit(Changes().erase_intent(intent.id).erase_attachment(intent.volume, owner));
   core.released.notify();
@@ -135,8 +142,12 @@ Task<Result<void>> undo_sr_create(Core& core, Link& link, IntentRecord intent, A
   auto same = [&sr](const dpu::Pool& p) { return p.name == sr.pool_name; };
   if (absence == Absence::doubtful && std::none_of(pools->begin(), pools->end(), same))
     co_return doubtful("pool " + sr.pool_name);
+  // A fixed name is nobody's: there the intent says that no pool was called so before, and the drive is ours.
+  const std::string below = sr.raid_name.empty() && !sr.drives.empty() ? sr.drives.front() : sr.raid_name;
+  const bool fixed = fact(intent, "pool_was_absent") == "true";
   for (const auto& pool : *pools) {
-    if (pool.name != sr.pool_name || !model::sr_of_pool_name(pool.name)) continue;
+    if (pool.name != sr.pool_name) continue;
+    if (!model::sr_of_pool_name(pool.name) && !(fixed && pool.drive == below)) continue;
     auto volumes = co_await link.dpu().list_volumes(pool.id, deadline);
     if (!volumes) co_return fail(std::move(volumes.error()));
     if (!volumes->empty()) {

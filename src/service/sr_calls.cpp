@@ -50,16 +50,42 @@ SrRecord wanted_sr(const smapi::Context& context, const SrId& id, const SrConfig
 }
 
 // Names and members of pool and RAID, all chosen before the first effect (C1).
-void lay_out(SrRecord& sr, const SrConfig& config, const std::vector<dpu::Drive>& drives) {
+void lay_out(SrRecord& sr, const SrConfig& config, const std::vector<dpu::Drive>& drives,
+             const dpu::Capabilities& can) {
   for (const auto& d : drives) {
     sr.drives.push_back(d.name);
     sr.serials.push_back(d.serial);
   }
-  sr.pool_name = model::pool_name(sr.id);
+  sr.pool_name = can.pool_name.empty() ? model::pool_name(sr.id) : can.pool_name;
   if (config.raid.empty()) return;
   sr.raid_level = config.raid;
   sr.raid_name = model::raid_name(sr.id);
   if (striped(config.raid)) sr.strip_kib = config.strip_kib != 0 ? config.strip_kib : kDefaultStripKib;
+}
+
+// A card that gives its one pool a fixed name: whose it is, the name does not say. A volume of ours in it
+// does, and one that holds nothing is nobody's.
+bool may_be_ours(const PoolView& view, const dpu::Capabilities& can) {
+  if (can.pool_name.empty() || view.pool.name != can.pool_name) return false;
+  return view.volumes.empty() || std::any_of(view.volumes.begin(), view.volumes.end(), [](const auto& v) {
+           return model::parse_name(v.second.name).has_value();
+         });
+}
+
+// Looked at before the intent, which says so ("true"): then a pool of that name on our drive is the one that
+// we made. Where pools are called as we like, their names say it.
+Task<Result<std::string>> check_pool_is_absent(Link& link, Deadline deadline) {
+  const std::string name = link.dpu().capabilities().pool_name;
+  if (name.empty()) co_return std::string();
+  auto pools = co_await link.dpu().list_pools(deadline);
+  if (!pools) co_return fail(std::move(pools.error()));
+  for (const auto& pool : *pools)
+    if (pool.name == name)
+      co_return fail(Errc::in_use, "DPU " + link.id().value + " can have one pool only, called " + name +
+                                       ", and has it already, on " + pool.drive +
+                                       "; device-config:pool_uuid=" + pool.id.value +
+                                       " takes it over if it is empty or holds volumes of vnvme");
+  co_return std::string("true");
 }
 
 }  // namespace
@@ -142,7 +168,7 @@ Task<Result<SrRecord>> SrCalls::take_pool(smapi::Context, Link& link, SrRecord s
   for (const auto& [id, other] : core_.world.srs())
     if (other.pool == pool && other.dpu == link.id())
       co_return fail(Errc::in_use, "pool " + config.pool_uuid + " belongs to SR " + id.value);
-  if (!model::sr_of_pool_name(view->pool.name))
+  if (!model::sr_of_pool_name(view->pool.name) && !may_be_ours(*view, link.dpu().capabilities()))
     co_return fail(Errc::in_use, "pool " + view->pool.name + " was not made by vnvme and is left alone");
   sr.pool = pool;
   sr.pool_name = view->pool.name;
@@ -201,8 +227,11 @@ Task<Result<smapi::Strings>> SrCalls::create(smapi::Context context, SrId id, sm
   if (!drives) co_return fail(std::move(drives.error()));
   if (auto raid = check_raid(*config, drives->size(), (*link)->dpu().capabilities()); !raid)
     co_return fail(std::move(raid.error()));
-  lay_out(sr, *config, *drives);
+  auto absent = co_await check_pool_is_absent(**link, context.deadline);
+  if (!absent) co_return fail(std::move(absent.error()));
+  lay_out(sr, *config, *drives, (*link)->dpu().capabilities());
   IntentRecord intent = new_intent(core_, IntentKind::sr_create, sr, VolumeId(), context.request);
+  intent.facts["pool_was_absent"] = *absent;
   LiveIntent live(core_, intent.id);
   auto stored = co_await core_.commit(Changes().put(sr).put(intent));
   if (!stored) co_return fail(std::move(stored.error()));
@@ -412,6 +441,8 @@ smapi::Probe SrCalls::probe_pool(const PoolView& view, const std::string& dpu) {
                   {"total", human(view.pool.total)},
                   {"free", human(view.pool.free)}};
   auto owner = model::sr_of_pool_name(view.pool.name);
+  for (const auto& [id, sr] : core_.world.srs())
+    if (sr.pool == view.pool.id) owner = id;
   if (!owner) {
     p.extra_info["reason"] = "not made by vnvme, and left alone";
     return p;

@@ -1,5 +1,7 @@
 #include "dpu/spdk/raid.hpp"
 
+#include <algorithm>
+
 #include "core/json.hpp"
 
 namespace vnvme::dpu::spdk {
@@ -11,6 +13,14 @@ std::string base_name(const Json& base) {
 }
 
 Result<Raid> decode_raid(std::string_view text) {
+  // A Kalray card lists names only.
+  if (text.starts_with('"')) {
+    auto name = parse_json(text, {.bytes = 4096, .depth = 1, .values = 1, .string_bytes = 4096});
+    if (!name || !name->is_string()) return fail(Errc::protocol, "a RAID whose name cannot be read");
+    Raid raid;
+    raid.name = name->get<std::string>();
+    return raid;
+  }
   auto json = parse_json(text, {.bytes = 256u << 10, .depth = 16, .values = 8192, .string_bytes = 4096});
   if (!json) return fail(std::move(json.error()));
   Raid raid;
@@ -48,9 +58,10 @@ Result<std::vector<Raid>> decode_raids(std::string_view result) {
   return raids;
 }
 
-Task<Result<std::vector<Raid>>> get_raids(Target& target, Deadline deadline) {
-  if (!target.dialect().has("bdev_raid_get_bdevs")) co_return std::vector<Raid>();
-  Step step{.method = "bdev_raid_get_bdevs", .params = {{"category", "all"}}};
+namespace {
+
+Task<Result<std::vector<Raid>>> get_category(Target& target, std::string category, Deadline deadline) {
+  Step step{.method = "bdev_raid_get_bdevs", .params = {{"category", category}}};
   auto answer = co_await target.read(step, deadline);
   if (!answer) co_return fail(std::move(answer.error()));
   auto raids = decode_raids(answer->result());
@@ -58,9 +69,32 @@ Task<Result<std::vector<Raid>>> get_raids(Target& target, Deadline deadline) {
   co_return raids;
 }
 
+}  // namespace
+
+Task<Result<std::vector<Raid>>> get_raids(Target& target, Deadline deadline) {
+  if (!target.dialect().has("bdev_raid_get_bdevs")) co_return std::vector<Raid>();
+  auto raids = co_await get_category(target, "all", deadline);
+  if (!raids) co_return fail(std::move(raids.error()));
+  auto nameless_state = [](const Raid& r) { return r.state.empty(); };
+  if (std::none_of(raids->begin(), raids->end(), nameless_state)) co_return raids;
+  // A list of names: which of them work is a second list.
+  auto online = co_await get_category(target, "online", deadline);
+  if (!online) co_return fail(std::move(online.error()));
+  for (auto& raid : *raids) {
+    bool works =
+        std::any_of(online->begin(), online->end(), [&raid](const Raid& o) { return o.name == raid.name; });
+    raid.state = works ? "online" : "configuring";
+  }
+  co_return raids;
+}
+
 Task<Result<void>> create_raid(Target& target, CreateRaid want, Keep lane, Deadline deadline) {
   Params params = {{"name", want.name}, {"raid_level", want.level}, {"base_bdevs", want.drives}};
   if (want.strip_kib != 0) params["strip_size_kb"] = want.strip_kib;
+  if (target.quirks().raid_persists) {
+    params["persist"] = true;
+    params["split_dp"] = true;
+  }
   Step step{.method = "bdev_raid_create", .params = std::move(params), .object = want.name};
   co_return co_await target.change_true(std::move(step), std::move(lane), deadline);
 }

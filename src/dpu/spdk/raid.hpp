@@ -7,7 +7,8 @@
 
 namespace vnvme::dpu::spdk {
 
-// Both forms of base_bdevs_list: strings and null (v23.01), objects (v26.05).
+// Both forms of base_bdevs_list: strings and null (v23.01), objects (v26.05). A mere name (Kalray) gives a
+// record with nothing else in it.
 Result<std::vector<Raid>> decode_raids(std::string_view result);
 
 Task<Result<std::vector<Raid>>> get_raids(Target& target, Deadline deadline);

@@ -46,14 +46,15 @@ Result<std::unique_ptr<Dpu>> make_spdk_dpu(boost::asio::io_context& io, const Op
 
 std::unique_ptr<Dpu> make_spdk_dpu(boost::asio::io_context& io, std::unique_ptr<rpc::Connector> connector,
                                    std::string clear_method, std::optional<Listener> listener,
-                                   rpc::Client::Options client) {
+                                   rpc::Client::Options client, Quirks quirks) {
   return std::make_unique<SpdkDpu>(io, std::move(connector), std::move(clear_method), std::move(listener),
-                                   client);
+                                   client, quirks);
 }
 
 SpdkDpu::SpdkDpu(boost::asio::io_context& io, std::unique_ptr<rpc::Connector> connector,
-                 std::string clear_method, std::optional<Listener> listener, rpc::Client::Options client)
-    : target_(io, std::move(connector), client),
+                 std::string clear_method, std::optional<Listener> listener, rpc::Client::Options client,
+                 Quirks quirks)
+    : target_(io, std::move(connector), client, quirks),
       clear_method_(std::move(clear_method)),
       listener_(std::move(listener)),
       nvmf_(make_nvmf_functions(target_, listener_)),

@@ -17,12 +17,12 @@ Result<std::unique_ptr<Dpu>> make_spdk_dpu(boost::asio::io_context& io, const Op
 // With a transport of one's own: tests.
 std::unique_ptr<Dpu> make_spdk_dpu(boost::asio::io_context& io, std::unique_ptr<rpc::Connector> connector,
                                    std::string clear_method, std::optional<Listener> listener,
-                                   rpc::Client::Options client = {});
+                                   rpc::Client::Options client = {}, Quirks quirks = {});
 
 class SpdkDpu final : public Dpu {
  public:
   SpdkDpu(boost::asio::io_context& io, std::unique_ptr<rpc::Connector> connector, std::string clear_method,
-          std::optional<Listener> listener, rpc::Client::Options client);
+          std::optional<Listener> listener, rpc::Client::Options client, Quirks quirks = {});
   ~SpdkDpu() override;
 
   [[nodiscard]] std::uint64_t generation() const override;

@@ -59,8 +59,8 @@ Task<Result<void>> probe(std::shared_ptr<Dialect> into, std::string peer, rpc::C
 }  // namespace
 
 Target::Target(boost::asio::io_context& io, std::unique_ptr<rpc::Connector> connector,
-               rpc::Client::Options options)
-    : client_(io, std::move(connector), options), lanes_(io) {}
+               rpc::Client::Options options, Quirks quirks)
+    : client_(io, std::move(connector), options), lanes_(io), quirks_(quirks) {}
 
 void Target::start() {
   auto into = dialect_;

@@ -27,10 +27,16 @@ struct Step {
   MonoClock::duration cap = kShortCall;
 };
 
+// What cannot be asked of a target, because its methods are called like everybody's.
+struct Quirks {
+  // bdev_raid_create takes `persist` and `split_dp` (Kalray), and keeps the RAID over a restart.
+  bool raid_persists = false;
+};
+
 class Target {
  public:
-  Target(boost::asio::io_context& io, std::unique_ptr<rpc::Connector> connector,
-         rpc::Client::Options options);
+  Target(boost::asio::io_context& io, std::unique_ptr<rpc::Connector> connector, rpc::Client::Options options,
+         Quirks quirks = {});
 
   // Read only. An Error is complete: classified, with step and peer.
   Task<Result<rpc::Answer>> read(Step step, Deadline deadline);
@@ -44,6 +50,7 @@ class Target {
   [[nodiscard]] const Dialect& dialect() const { return *dialect_; }
   [[nodiscard]] Dialect& dialect() { return *dialect_; }
   [[nodiscard]] const std::string& endpoint() const { return client_.endpoint(); }
+  [[nodiscard]] const Quirks& quirks() const { return quirks_; }
   rpc::Client& client() { return client_; }
   [[nodiscard]] const rpc::Client& client() const { return client_; }
   // Begins to connect. Each session asks rpc_get_methods and spdk_get_version first.
@@ -57,6 +64,7 @@ class Target {
  private:
   rpc::Client client_;
   rpc::Lanes lanes_;
+  const Quirks quirks_;
   // Shared with the session's probe, which may end a moment after this object.
   std::shared_ptr<Dialect> dialect_ = std::make_shared<Dialect>();
 };

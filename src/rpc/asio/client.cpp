@@ -4,6 +4,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <algorithm>
 #include <set>
 
 #include "core/json.hpp"
@@ -179,9 +180,10 @@ Task<void> Client::Core::run(std::shared_ptr<Core> self) {
 
 Task<Result<Answer>> Client::Core::call(std::size_t channel, std::string method, Json params,
                                         Deadline deadline, Keep keep) {
-  if (channel >= channels.size()) co_return fail(Errc::unreachable, story());
-  // A copy: the channel list may change while we wait.
-  auto connection = channels[channel];
+  if (channels.empty()) co_return fail(Errc::unreachable, story());
+  // A peer that takes one request at a time has one channel for everything. A copy: the channel list may
+  // change while we wait.
+  auto connection = channels[std::min(channel, channels.size() - 1)];
   co_return co_await connection->call(std::move(method), std::move(params), deadline, std::move(keep));
 }
 

@@ -13,7 +13,7 @@ namespace vnvme::rpc {
 class Client {
  public:
   struct Options {
-    std::size_t channels = 2;
+    std::size_t channels = 2;  // with fewer than somebody asks for, the last one serves him
     MonoClock::duration connect = std::chrono::seconds(2);
     MonoClock::duration probe = std::chrono::seconds(10);
     Backoff::Options backoff;

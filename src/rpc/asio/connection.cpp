@@ -180,10 +180,20 @@ Task<void> Connection::read_loop(std::shared_ptr<Connection> self) {
 
 Task<void> Connection::write_loop(std::shared_ptr<Connection> self) {
   while (self->open_) {
-    auto bytes = self->multiplexer_.stage();
-    if (bytes.empty()) {
+    if (!self->multiplexer_.has_bytes()) {
       self->writer_.expires_at(MonoClock::time_point::max());
       co_await self->writer_.async_wait(kAwait);
+      continue;
+    }
+    auto ready = co_await self->stream_->ready();
+    if (!self->open_) co_return;
+    if (!ready) {
+      self->close(std::move(ready.error()));
+      co_return;
+    }
+    auto bytes = self->multiplexer_.stage();
+    if (bytes.empty()) {  // its caller went away meanwhile
+      self->stream_->idle();
       continue;
     }
     auto n = co_await self->stream_->write_some(bytes);

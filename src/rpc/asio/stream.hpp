@@ -14,6 +14,11 @@ namespace vnvme::rpc {
 class Stream {
  public:
   virtual ~Stream() = default;
+  // Asked before each time that requests are staged for writing. A transport that connects for each request
+  // (HTTP) does it here: what fails now was never sent. Has a deadline of its own.
+  virtual Task<Result<void>> ready() { co_return Result<void>{}; }
+  // After ready(), when there is nothing to be written after all.
+  virtual void idle() {}
   // At least one byte, or an error; the end of the stream is Errc::unreachable. These two have no deadline of
   // their own: an idle session is legal. Every request has one, and close() ends both at once.
   virtual Task<Result<std::size_t>> read_some(std::span<char> into) = 0;

@@ -97,6 +97,25 @@ TEST(Config, EachWrongInputNamesFileKeyAndWhatIsAccepted) {
        {"dpus[0].listener", "tcp:ADDRESS:PORT"}},
       {R"({"dpus": [{"name": "a", "uri": "unix:/x", "clear_method": "zap"}]})",
        {"clear_method", "write_zeroes"}},
+      {R"({"dpus": [{"name": "a", "uri": "kalray:10.0.0.1"}]})", {"dpus[0].uri", "kalray:ADDRESS:PORT"}},
+      {R"({"dpus": [{"name": "a", "uri": "kalray:10.0.0.1:8080"}]})",
+       {"dpus[0].credentials", "is missing", "user:password"}},
+      {R"({"dpus": [{"name": "a", "uri": "kalray:10.0.0.1:8080", "credentials": "card"}]})",
+       {"dpus[0].credentials is \"card\"", "begins with /"}},
+      {R"({"dpus": [{"name": "a", "uri": "tcp:10.0.0.1:8080", "credentials": "/card"}]})",
+       {"dpus[0].credentials", "kalray:ADDRESS:PORT only"}},
+      {R"({"dpus": [{"name": "a", "uri": "unix:/x", "functions": {}}]})", {"dpus[0].functions", "only"}},
+      {R"({"dpus": [{"name": "a", "uri": "kalray:10.0.0.1:8080", "credentials": "/c",
+            "listener": "tcp:10.0.0.1:1"}]})",
+       {"dpus[0].listener", "leave it out"}},
+      {R"({"dpus": [{"name": "a", "uri": "kalray:10.0.0.1:8080", "credentials": "/c", "functions": ["x"]}]})",
+       {"dpus[0].functions is [\"x\"]", "volume_09"}},
+      {R"({"dpus": [{"name": "a", "uri": "kalray:10.0.0.1:8080", "credentials": "/c",
+            "functions": {"volume_09": 4}}]})",
+       {"dpus[0].functions", "texts"}},
+      {R"({"dpus": [{"name": "a", "uri": "kalray:10.0.0.1:8080", "credentials": "/c",
+            "functions": {"volume_09": "04:00.2"}}]})",
+       {"dpus[0].functions", "volume_09", "04:00.2", "0000:04:00.2"}},
   };
   for (const Case& c : cases) {
     std::string problem = problem_of(c.text);
@@ -128,12 +147,25 @@ TEST(Config, HostileInputIsBounded) {
   EXPECT_EQ(escape.find('\x1b'), std::string::npos);
 }
 
+TEST(Config, OfAKalrayCard) {
+  auto config = parse_config(R"({"dpus": [{"name": "card", "uri": "kalray:10.0.0.1:8080",
+    "credentials": "/etc/vnvme/card", "functions": {"volume_10": "0000:04:00.3", "volume_09": "0000:04:00.2"}}]})",
+                             "x");
+  ASSERT_TRUE(config) << config.error().text;
+  EXPECT_EQ(config->dpus[0].credentials, "/etc/vnvme/card");
+  ASSERT_EQ(config->dpus[0].functions.size(), 2u);
+  EXPECT_EQ(config->dpus[0].functions[0].first, "volume_09");
+  EXPECT_EQ(config->dpus[0].functions[0].second, "0000:04:00.2");
+}
+
 TEST(DpuUri, OnlyWhatCanBeConnectedTo) {
-  for (const char* good : {"unix:/x", "tcp:127.0.0.1:5260", "tcp:[fe80::1]:1", "tcp:10.0.0.1:65535"})
+  for (const char* good : {"unix:/x", "tcp:127.0.0.1:5260", "tcp:[fe80::1]:1", "tcp:10.0.0.1:65535",
+                           "kalray:10.0.0.1:8080", "kalray:[::1]:8080"})
     EXPECT_TRUE(check_dpu_uri(good).has_value()) << good;
-  for (const char* bad : {"", "unix:", "unix:relative", "tcp:", "tcp:1.2.3.4",
-                          "tcp:1.2.3.4:", "tcp:1.2.3.4:0", "tcp:1.2.3.4:65536", "tcp:1.2.3.4:80x",
-                          "tcp:dpu.example:5260", "tcp::5260", "http://1.2.3.4:80", "/var/tmp/spdk.sock"})
+  for (const char* bad :
+       {"", "unix:", "unix:relative", "tcp:", "tcp:1.2.3.4", "tcp:1.2.3.4:", "tcp:1.2.3.4:0",
+        "tcp:1.2.3.4:65536", "tcp:1.2.3.4:80x", "tcp:dpu.example:5260", "tcp::5260", "http://1.2.3.4:80",
+        "/var/tmp/spdk.sock", "kalray:card:8080", "kalray:1.2.3.4"})
     EXPECT_FALSE(check_dpu_uri(bad).has_value()) << bad;
   EXPECT_FALSE(check_dpu_uri("unix:/" + std::string(120, 'x')).has_value());
 }
