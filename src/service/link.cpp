@@ -158,7 +158,6 @@ Task<Result<void>> Link::look() {
   co_await reconciler.converge(std::move(guarded));
   ++looks_;
   core_.work.notify();
-  core_.spares.notify();  // a VM may be made at any moment from now on
   co_return Result<void>{};
 }
 

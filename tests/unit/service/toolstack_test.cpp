@@ -163,6 +163,19 @@ TEST(Toolstack, NeverFightsMoreThanOnceASecondAndSaysSo) {
   EXPECT_EQ(w.rig.xapi.pci(w.vm), "0/0000:01:00.0,1/" + w.bdf());
 }
 
+TEST(Toolstack, OwnChangesAreNoFight) {
+  World w;
+  for (int n = 0; n < 8; ++n) {
+    w.plug();
+    w.rig.advance(seconds(2), milliseconds(100));
+    ASSERT_FALSE(w.rig.xapi.pci(w.vm).empty()) << n;
+    w.rig.xapi.remove_vbd(w.vbd);
+    w.rig.advance(seconds(2), milliseconds(100));
+    ASSERT_TRUE(w.rig.xapi.pci(w.vm).empty()) << n;
+  }
+  EXPECT_EQ(w.told("keeps rewriting"), 0u) << "nobody undid anything";
+}
+
 TEST(Toolstack, MovesAVbdThatQemuWouldEmulate) {
   World w;
   auto vbd = w.rig.xapi.add_vbd(w.vm, w.vdi, "0");
