@@ -6,17 +6,34 @@ const std::string kPoolName = "vnvme-contract";
 }
 
 std::unique_ptr<test::Endpoint> Contract::endpoint_;
+std::map<DpuVolumeId, std::string> Contract::store_;
 
 void Contract::SetUp() {
-  auto made = dpu::make_dpu(io, {.uri = endpoint_->uri(), .clear_method = "", .listener = ""});
-  ASSERT_TRUE(made);
-  dpu = std::move(*made);
+  make();
+  ASSERT_TRUE(dpu);
   auto up = run<std::uint64_t>([this] { return dpu->wait_generation(0, soon()); });
   ASSERT_TRUE(up) << up.error().describe();
   clean();
-  auto id = create_pool(kPoolName, endpoint_->drive());
+  auto id = create_pool(pool_name(), endpoint_->drive());
   ASSERT_TRUE(id) << id.error().describe();
   pool_id = *id;
+}
+
+void Contract::make() {
+  auto made = dpu::make_dpu(io, endpoint_->options());
+  ASSERT_TRUE(made) << made.error().describe();
+  dpu = std::move(*made);
+  dpu->use_names([](const DpuVolumeId& id) -> std::optional<std::string> {
+    auto known = store_.find(id);
+    return known == store_.end() ? std::nullopt : std::optional(known->second);
+  });
+}
+
+std::string Contract::pool_name() const {
+  return can().pool_name.empty() ? kPoolName : can().pool_name;
+}
+std::string Contract::other_pool_name() const {
+  return can().pool_name.empty() ? kPoolName + "2" : can().pool_name;
 }
 
 void Contract::TearDown() {
@@ -44,7 +61,7 @@ void Contract::clean() {
   auto old = pools();
   if (!old) return;
   for (const auto& p : *old)
-    if (p.name.starts_with(kPoolName)) {
+    if (p.name.starts_with(kPoolName) || (p.name == can().pool_name && p.drive == endpoint_->drive())) {
       auto gone = run<void>([this, &p] { return dpu->delete_pool(p.id, soon()); });
       EXPECT_TRUE(gone) << gone.error().describe();
     }
@@ -52,13 +69,19 @@ void Contract::clean() {
 
 Result<DpuVolumeId> Contract::create(std::string name, Bytes size, bool thin) {
   dpu::CreateVolume want{pool_id, std::move(name), size, thin};
-  return run<DpuVolumeId>([this, want] { return dpu->create_volume(want, soon()); });
+  auto made = run<DpuVolumeId>([this, want] { return dpu->create_volume(want, soon()); });
+  if (made) store_[*made] = want.name;
+  return made;
 }
 Result<DpuVolumeId> Contract::snapshot(DpuVolumeId of, std::string name) {
-  return run<DpuVolumeId>([=, this] { return dpu->snapshot_volume(of, name, soon()); });
+  auto made = run<DpuVolumeId>([=, this] { return dpu->snapshot_volume(of, name, soon()); });
+  if (made) store_[*made] = name;
+  return made;
 }
 Result<DpuVolumeId> Contract::clone(DpuVolumeId of, std::string name) {
-  return run<DpuVolumeId>([=, this] { return dpu->clone_volume(of, name, soon()); });
+  auto made = run<DpuVolumeId>([=, this] { return dpu->clone_volume(of, name, soon()); });
+  if (made) store_[*made] = name;
+  return made;
 }
 Result<void> Contract::remove(DpuVolumeId id) {
   return run<void>([=, this] { return dpu->delete_volume(id, soon()); });
@@ -70,7 +93,9 @@ Result<void> Contract::shrink(DpuVolumeId id, Bytes size) {
   return run<void>([=, this] { return dpu->shrink_volume(id, size, soon()); });
 }
 Result<void> Contract::rename(DpuVolumeId id, std::string name) {
-  return run<void>([=, this] { return dpu->rename_volume(id, name, soon()); });
+  auto done = run<void>([=, this] { return dpu->rename_volume(id, name, soon()); });
+  if (done) store_[id] = name;
+  return done;
 }
 Result<void> Contract::inflate(DpuVolumeId id) {
   return run<void>([=, this] { return dpu->inflate_volume(id, soon()); });

@@ -20,6 +20,11 @@ class Contract : public testing::Test {
   }
   void SetUp() override;
   void TearDown() override;
+  // A client of that endpoint, not connected yet; it asks store_ what it must remember.
+  void make();
+  // The pool that every case begins with, and what another one would be called.
+  [[nodiscard]] std::string pool_name() const;
+  [[nodiscard]] std::string other_pool_name() const;
 
   template <class T>
   Result<T> run(std::function<Task<Result<T>>()> make) {
@@ -73,6 +78,8 @@ class Contract : public testing::Test {
   boost::asio::io_context io;
   std::unique_ptr<dpu::Dpu> dpu;
   PoolId pool_id;
+  // What a store would have of these volumes: it outlives the client, as a real one does.
+  static std::map<DpuVolumeId, std::string> store_;
 
  private:
   void clean();

@@ -50,25 +50,24 @@ TEST_F(Session, APassedDeadlineIsATimeoutThatDidNothing) {
 TEST_F(Session, AfterShutdownEveryCallIsCancelled) {
   dpu->shutdown();
   REFUSED(pools(), cancelled);
-  auto made = dpu::make_dpu(io, {.uri = endpoint_->uri(), .clear_method = "", .listener = ""});
-  dpu = std::move(*made);
+  make();
   WORKS(run<std::uint64_t>([this] { return dpu->wait_generation(0, soon()); }));
 }
 
 class Pools : public Contract {};
 TEST_F(Pools, AreListedWithTheirSizes) {
   auto p = pool();
-  EXPECT_EQ(p.name, "vnvme-contract");
+  EXPECT_EQ(p.name, pool_name());
   EXPECT_EQ(p.drive, endpoint_->drive());
   EXPECT_EQ(p.cluster, MiB(1));
   EXPECT_GT(p.total.value, 0u);
   EXPECT_LE(p.free, p.total);
 }
 TEST_F(Pools, ADriveIsUsedByOneOnly) {
-  REFUSED(create_pool("vnvme-contract2", endpoint_->drive()), in_use);
+  REFUSED(create_pool(other_pool_name(), endpoint_->drive()), in_use);
 }
 TEST_F(Pools, ADriveMustExist) {
-  REFUSED(create_pool("vnvme-contract2", "no-such-drive"), not_found);
+  REFUSED(create_pool(other_pool_name(), "no-such-drive"), not_found);
 }
 TEST_F(Pools, ANameIsNeeded) {
   REFUSED(create_pool("", endpoint_->drive()), invalid_argument);
@@ -83,7 +82,7 @@ TEST_F(Pools, DeletingTwiceSaysNotFound) {
 TEST_F(Pools, DeletingTakesTheVolumesAlong) {
   WORKS(create("a"));
   WORKS(run<void>([this] { return dpu->delete_pool(pool_id, soon()); }));
-  WORKS(create_pool("vnvme-contract", endpoint_->drive()));
+  WORKS(create_pool(pool_name(), endpoint_->drive()));
   auto again = run<std::vector<dpu::Pool>>([this] { return dpu->list_pools(soon()); });
   ASSERT_TRUE(again);
   for (const auto& p : *again) EXPECT_NE(p.id, pool_id) << "a new pool has a new id";
@@ -95,7 +94,7 @@ TEST_F(Pools, TheirDriveIsShownAsUsed) {
   for (const auto& d : *drives) {
     if (d.name != endpoint_->drive()) continue;
     seen = true;
-    EXPECT_EQ(d.used_by, "vnvme-contract");
+    EXPECT_EQ(d.used_by, pool_name());
     EXPECT_TRUE(d.claimed);
     EXPECT_GE(d.size, pool().total);
   }

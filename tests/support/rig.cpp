@@ -107,7 +107,9 @@ void Rig::boot() {
   options.spare_functions = spare_functions;
   options.wipe_piece = wipe_piece;
   service::Ports ports{io->get_executor(), store, pci, domains, blocks, events, [this](const DpuId&) {
-                         return Result<std::unique_ptr<dpu::Dpu>>(std::make_unique<FakeDpu>(card, plan));
+                         std::unique_ptr<dpu::Dpu> made = std::make_unique<FakeDpu>(card, plan);
+                         if (family) made = family(*io, std::move(made));
+                         return Result<std::unique_ptr<dpu::Dpu>>(std::move(made));
                        }};
   if (with_xapi) {
     xapi.forget();

@@ -105,6 +105,8 @@ class Rig {
   EventLog events;
   Bytes wipe_piece = GiB(1);  // of the next boot
   FakeToolstack xapi{plan};
+  // Puts a family on top of the fake card, from the next boot on.
+  std::function<std::unique_ptr<dpu::Dpu>(boost::asio::io_context&, std::unique_ptr<dpu::Dpu>)> family;
   bool with_xapi = false;           // of the next boot
   std::size_t spare_functions = 0;  // of the next boot
   SrId sr{"11111111-2222-3333-4444-555555555555"};

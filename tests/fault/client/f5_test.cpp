@@ -43,15 +43,39 @@ Result<void> strip(Result<T> result) {
 dpu::CreateVolume volume_in(PoolId pool) {
   return {pool, "new", MiB(8), true};
 }
+// The card that speaks HTTP: other requests stand behind its functions, and HTTP can fail in ways of its own.
+bool over_http() {
+  const char* simulator = getenv("VNVME_TEST_SIM");
+  return simulator != nullptr && std::string_view(simulator).find("kalray") != std::string_view::npos;
+}
 dpu::CreatePool second_pool() {
-  return {"vnvme-contract-two", "Test0", MiB(1)};
+  return {over_http() ? "lvs" : "vnvme-contract-two", "Test0", MiB(1)};
 }
 dpu::Expose first(const Made& m) {
   return {m.function, 1, m.volume.str(), "6f0d3f0a-7f3d-4d0e-9a6b-2f5b8f4d1c77"};
 }
 
-std::vector<Method> methods() {
+std::vector<Method> function_methods() {
+  if (over_http())  // exposed: the first request then finds a volume
+    return {
+        {"list_functions", "bdev_get_bdevs", false, RUN(list_functions(by)), "num_blocks", true},
+        {"open_function", "bdev_get_bdevs", false, RUN(open_function("CT2", by)), "num_blocks", true},
+        {"list_exposures", "bdev_get_bdevs", false, RUN(list_exposures(by)), "num_blocks", true},
+        {"expose", "bdev_lvol_rename", true, RUN(expose(first(m), by))},
+        {"unexpose", "bdev_lvol_rename", true, RUN(unexpose(m.function, 1, by)), "", true},
+    };
   return {
+      {"list_functions", "nvmf_get_subsystems", false, RUN(list_functions(by)), "nqn"},
+      {"open_function", "nvmf_create_subsystem", true, RUN(open_function("CT2", by))},
+      {"close_function", "nvmf_delete_subsystem", true, RUN(close_function(m.function, by))},
+      {"list_exposures", "nvmf_get_subsystems", false, RUN(list_exposures(by)), "namespaces"},
+      {"expose", "nvmf_subsystem_add_ns", true, RUN(expose(first(m), by))},
+      {"unexpose", "nvmf_subsystem_remove_ns", true, RUN(unexpose(m.function, 1, by)), "", true},
+  };
+}
+
+std::vector<Method> methods() {
+  std::vector<Method> all{
       {"identify", "spdk_get_version", false, RUN(identify(by)), "version"},
       {"list_drives", "bdev_get_bdevs", false, RUN(list_drives(by)), "name"},
       {"list_raids", "bdev_raid_get_bdevs", false, RUN(list_raids(by))},
@@ -75,13 +99,11 @@ std::vector<Method> methods() {
       {"delete_volume", "bdev_lvol_delete", true, RUN(delete_volume(m.volume, by))},
       {"set_qos", "bdev_set_qos_limit", true, RUN(set_qos(m.volume, 2000, 0, by))},
       {"io_stat", "bdev_get_iostat", false, RUN(io_stat(m.volume, by)), "num_read_ops"},
-      {"list_functions", "nvmf_get_subsystems", false, RUN(list_functions(by)), "nqn"},
-      {"open_function", "nvmf_create_subsystem", true, RUN(open_function("CT2", by))},
-      {"close_function", "nvmf_delete_subsystem", true, RUN(close_function(m.function, by))},
-      {"list_exposures", "nvmf_get_subsystems", false, RUN(list_exposures(by)), "namespaces"},
-      {"expose", "nvmf_subsystem_add_ns", true, RUN(expose(first(m), by))},
-      {"unexpose", "nvmf_subsystem_remove_ns", true, RUN(unexpose(m.function, 1, by)), "", true},
   };
+  for (auto& method : function_methods()) all.push_back(std::move(method));
+  for (auto& method : all)
+    if (over_http() && method.rpc == "bdev_lvol_get_lvols") method.rpc = "bdev_get_bdevs";
+  return all;
 }
 
 enum class Then { works, fails };
@@ -96,7 +118,14 @@ const std::vector<Action> kActions{
     {"byte_by_byte", Then::works},  {"garbage", Then::fails},      {"bad_utf8", Then::fails},
     {"huge", Then::fails},          {"deep", Then::fails},         {"strings_for_numbers", Then::works},
     {"missing_field", Then::fails}, {"extra_fields", Then::works}, {"kill_before", Then::fails},
-    {"kill_after", Then::fails}};
+    {"kill_after", Then::fails},    {"large", Then::works}};
+const std::vector<Action> kHttpActions{
+    {"status_401", Then::fails}, {"status_500", Then::fails}, {"chunked", Then::works}};
+std::vector<Action> actions() {
+  auto all = kActions;
+  if (over_http()) all.insert(all.end(), kHttpActions.begin(), kHttpActions.end());
+  return all;
+}
 
 class F5 : public Contract, public testing::WithParamInterface<Method> {
  protected:
@@ -104,7 +133,7 @@ class F5 : public Contract, public testing::WithParamInterface<Method> {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_un where{};
     where.sun_family = AF_UNIX;
-    std::snprintf(where.sun_path, sizeof where.sun_path, "%s", endpoint_->uri().c_str() + 5);
+    std::snprintf(where.sun_path, sizeof where.sun_path, "%s", endpoint_->socket().c_str());
     ASSERT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&where), sizeof where), 0);
     Json request = {{"jsonrpc", "2.0"}, {"id", 1}, {"method", method}};
     if (!params.is_null()) request["params"] = params;
@@ -136,6 +165,8 @@ class F5 : public Contract, public testing::WithParamInterface<Method> {
     // Functions converge: what an unreadable answer did is decided by listing, not by the answer.
     if (name == "bad_utf8" && method.change && method.rpc.starts_with("nvmf_")) return Then::works;
     if (name == "missing_field" && method.needs.empty()) return Then::works;
+    // One POST, one answer: another one in the same body belongs to nobody.
+    if (over_http() && (name == "twice" || name == "two_in_one")) return Then::fails;
     return action.then;
   }
   void judge(const Action& action, const Result<void>& result) {
@@ -158,6 +189,10 @@ class F5 : public Contract, public testing::WithParamInterface<Method> {
     } else {
       control("sim_fault_clear", nullptr);
     }
+    // The card is left alone for 10 s after a missed deadline (unit tests with a clock of their own see
+    // that): here the next client takes over.
+    std::string_view action(last_);
+    if (over_http() && (action == "never" || action == "wrong_id")) return;
     for (int i = 0; i < 4; ++i) {
       if (!run<std::uint64_t>([this] { return dpu->wait_generation(0, soon()); })) continue;
       if (pools()) return;
@@ -171,7 +206,7 @@ TEST_P(F5, EveryAction) {
   if (!endpoint_->own()) GTEST_SKIP() << "the endpoint cannot be told to fail";
   const auto& method = GetParam();
   std::size_t points = 0;
-  for (const auto& action : kActions) {
+  for (const auto& action : actions()) {
     SCOPED_TRACE(method.name + ", " + action.name);
     if (points > 0) {
       // A new client cleans up: the lanes of the old one may still be waiting for an answer that never comes.
@@ -189,8 +224,10 @@ TEST_P(F5, EveryAction) {
                                   {"action", action.name},
                                   {"delay_ms", 20},
                                   {"field", method.needs.empty() ? "name" : method.needs}});
-    auto deadline =
-        Deadline::after(std::string_view(action.name) == "huge" ? milliseconds(20'000) : milliseconds(700));
+    // A card with one request at a time, and a connection for each, needs longer for the same.
+    auto usual = milliseconds(over_http() ? 2500 : 700);
+    bool big = std::string_view(action.name) == "huge" || std::string_view(action.name) == "large";
+    auto deadline = Deadline::after(big ? milliseconds(20'000) : usual);
     auto result =
         run<void>([this, &method, made, deadline] { return method.run(*dpu, pool_id, made, deadline); });
     EXPECT_TRUE(MonoClock::now() <= deadline.at() + seconds(5)) << "it ended long after its deadline";
