@@ -176,7 +176,9 @@ class F5 : public Contract, public testing::WithParamInterface<Method> {
     }
     ASSERT_FALSE(result) << "a broken answer was believed";
     const auto& error = result.error();
-    bool said_no = std::string_view(action.name) == "error";
+    // The card's SPDK wants the volumes of a pool deleted first: then a part of it is done, whatever comes.
+    const bool partly = over_http() && std::string_view(GetParam().name) == "delete_pool";
+    bool said_no = std::string_view(action.name) == "error" && !partly;
     auto outcome = GetParam().change && !said_no ? Outcome::unknown : Outcome::not_done;
     EXPECT_EQ(to_string(error.outcome), to_string(outcome)) << error.describe();
     EXPECT_NE(error.code, Errc::not_found) << error.describe();
