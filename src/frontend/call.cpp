@@ -154,7 +154,14 @@ void Caller::explain_unreachable(Io io) {
 
 void Caller::explain_silence() {
   why_.add("the vnvme daemon at ").add(request_.socket).add(" did not answer within ");
-  seconds().add(". `vnvme status` shows what it is waiting for.");
+  seconds();
+  // The deadline may fall between a connection and its end: then that it was not the first one is the news.
+  if (lost_ > 0)
+    why_.add(", after it closed the connection ")
+        .add_number(lost_)
+        .add(" times without an answer. Look at `journalctl -u vnvmed`.");
+  else
+    why_.add(". `vnvme status` shows what it is waiting for.");
 }
 
 void Caller::explain(Io io) {
