@@ -184,7 +184,8 @@ std::string_view to_text(Why why) {
 std::optional<std::string> encode(const Reservations& all) {
   const std::size_t rows = all.functions.size() + all.awaited.size();
   if (rows > kMostRows) return std::nullopt;
-  std::string out = std::string(kMagic) + " " + std::string(kVersion) + "\nboot";
+  std::string out(kMagic);
+  out.append(" ").append(kVersion).append("\nboot");
   bool good = add_word(out, all.boot);
   out += '\n';
   for (const Function& f : all.functions) {

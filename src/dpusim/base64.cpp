@@ -33,9 +33,9 @@ std::optional<std::string> from_base64(std::string_view text) {
       if (digit == std::string_view::npos) return std::nullopt;
       word = word << 6 | static_cast<std::uint32_t>(digit);
     }
-    for (std::size_t k = 0; k < 3; ++k) out += static_cast<char>(word >> (16 - 8 * k) & 255);
+    const std::size_t bytes = i + 4 == text.size() ? 3 - padding : 3;
+    for (std::size_t k = 0; k < bytes; ++k) out += static_cast<char>(word >> (16 - 8 * k) & 255);
   }
-  out.resize(out.size() - padding);
   if (base64(out) != text) return std::nullopt;
   return out;
 }

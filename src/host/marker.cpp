@@ -43,7 +43,8 @@ std::optional<MarkerPath> parse_marker_path(std::string_view path) {
 }
 
 std::string marker_node(std::uint32_t domid, std::uint32_t device) {
-  return std::string(kMarkerRoot) + "/" + std::to_string(domid) + "/" + std::to_string(device);
+  std::string out(kMarkerRoot);
+  return out.append("/").append(std::to_string(domid)).append("/").append(std::to_string(device));
 }
 
 MarkerAction marker_action(const MarkerNode& node) {
