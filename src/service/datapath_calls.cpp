@@ -14,6 +14,16 @@ constexpr int kLooks = 3;
 constexpr auto kLookPause = std::chrono::milliseconds(200);
 constexpr auto kLookLimit = seconds(15);
 
+Error not_reserved(const Core& core, const VmId& vm, const DpuId& dpu) {
+  const std::string what = "no function of DPU " + dpu.value + " is reserved for VM " + vm.value;
+  const std::string advice =
+      core.ports.xapi == nullptr
+          ? "; shut it down, run `vnvme reserve " + vm.value + "` and start it again"
+          : "; vnvmed does that by itself when XAPI says that the VM has a VBD on such a volume, and `vnvme "
+            "events` says why it could not: shut the VM down and start it again after that";
+  return {.code = Errc::not_permitted, .text = what + advice};
+}
+
 bool same_hold(const AttachmentRecord& a, const AttachmentRecord& b) {
   return a.domains == b.domains && a.function == b.function && a.dpu == b.dpu && a.nsid == b.nsid &&
          a.state == b.state && a.boot_id == b.boot_id;
@@ -104,9 +114,7 @@ Task<Result<DatapathCalls::Plan>> DatapathCalls::plan(smapi::Context context, st
   VmId vm = *model::vm_of_owner(plan.owner);
   const ReservationRecord* reserved = core_.world.reservation(vm, plan.place.sr.dpu);
   if (reserved == nullptr || reserved->function.empty())
-    co_return fail(Errc::not_permitted,
-                   "no function of DPU " + plan.place.sr.dpu.value + " is reserved for VM " + vm.value +
-                       "; shut it down, run `vnvme reserve " + vm.value + "` and start it again");
+    co_return fail(not_reserved(core_, vm, plan.place.sr.dpu));
   plan.serial = reserved->serial;
   plan.function = reserved->function;
   co_return plan;

@@ -15,6 +15,20 @@ constexpr auto kBusyPause =
 constexpr auto kIdlePause = seconds(10);
 constexpr auto kWatchEvery = seconds(30);
 
+// Is a domain still there that it was attached for? One question each, however many domains a host has. A
+// domain id that another VM has by now does not count.
+Task<Result<bool>> domain_runs(host::Domains& domains, const AttachmentRecord& a) {
+  auto vm = model::vm_of_owner(a.owner);
+  for (const std::string& domain : a.domains) {
+    auto domid = model::domid_of(domain);
+    if (!domid || !vm) continue;
+    auto owner = co_await domains.vm_of(*domid, Deadline::after(kStep));
+    if (!owner) co_return fail(std::move(owner.error()));
+    if (*owner && **owner == *vm) co_return true;
+  }
+  co_return false;
+}
+
 }  // namespace
 
 Task<void> Housekeeper::run() {
@@ -215,12 +229,9 @@ Task<void> Housekeeper::vanished_domains() {
   for (const auto& [key, a] : core_.world.attachments())
     if (a.owner != model::kDom0 && a.state != AttachState::releasing) held.push_back(a);
   for (AttachmentRecord& a : held) {
-    auto vm = model::vm_of_owner(a.owner);
-    auto alive = co_await core_.ports.domains.domains_of(*vm, Deadline::after(kStep));
-    if (!alive) co_return;  // xenstore does not answer: nothing is known, nothing is done (I2)
-    bool ours = std::any_of(alive->begin(), alive->end(),
-                            [&](std::uint32_t d) { return a.domains.contains(std::to_string(d)); });
-    if (ours) continue;
+    auto runs = co_await domain_runs(core_.ports.domains, a);
+    if (!runs) co_return;  // xenstore does not answer: nothing is known, nothing is done (I2)
+    if (*runs) continue;
     auto guard = core_.guards.try_acquire("volume " + a.volume.value, "release of a domain that is gone");
     const AttachmentRecord* now = core_.world.attachment(a.volume, a.owner);
     if (!guard || now == nullptr || now->domains != a.domains || now->state == AttachState::releasing)
@@ -257,11 +268,9 @@ Task<bool> Housekeeper::releases() {
 // its namespace stays until it was idle for a while, or the domain is gone.
 Task<bool> Housekeeper::may_release(const AttachmentRecord& a, Link& link, const VolumeRecord& volume) {
   if (a.owner == model::kDom0) co_return true;
-  auto alive = co_await core_.ports.domains.domains_of(*model::vm_of_owner(a.owner), Deadline::after(kStep));
-  if (!alive) co_return false;
-  bool runs = std::any_of(alive->begin(), alive->end(),
-                          [&](std::uint32_t d) { return a.domains.contains(std::to_string(d)); });
-  if (!runs) co_return true;
+  auto runs = co_await domain_runs(core_.ports.domains, a);
+  if (!runs) co_return false;
+  if (!*runs) co_return true;
   auto stat = co_await link.dpu().io_stat(volume.dpu_id, Deadline::after(kStep));
   if (!stat) co_return false;
   auto same = [&](const dpu::IoStat& s) {

@@ -8,6 +8,7 @@ namespace {
 using std::chrono::seconds;
 constexpr auto kList = seconds(30);
 constexpr auto kShort = seconds(10);
+constexpr auto kStarting = seconds(5);
 constexpr auto kProbePause = std::chrono::milliseconds(200);
 // Waits on the connection are cut into pieces, so that stop() is noticed.
 constexpr auto kWatch = seconds(3600);
@@ -26,7 +27,12 @@ Link::Link(Core& core, DpuId id, std::unique_ptr<dpu::Dpu> client)
   client_->use_names(std::move(name_of));
 }
 
+bool Link::is_starting() const {
+  return !ready_ && looks_ == 0 && MonoClock::now() - started_ < kStarting;
+}
+
 void Link::start() {
+  started_ = MonoClock::now();
   core_.spawn([this]() -> Task<void> { co_await supervise(); });
 }
 
@@ -158,6 +164,7 @@ Task<Result<void>> Link::look() {
   co_await reconciler.converge(std::move(guarded));
   ++looks_;
   core_.work.notify();
+  core_.spares.notify();
   co_return Result<void>{};
 }
 

@@ -28,6 +28,8 @@ class Link {
   [[nodiscard]] dpu::Dpu& dpu() { return *client_; }
   [[nodiscard]] const dpu::Dpu& dpu() const { return *client_; }
   [[nodiscard]] bool is_ready() const { return ready_; }
+  // In the first seconds after the daemon's start nobody can say that the DPU is away: who asks waits for it.
+  [[nodiscard]] bool is_starting() const;
   [[nodiscard]] bool first_look() const { return looks_ == 0; }
   [[nodiscard]] std::size_t looks() const { return looks_; }  // how often all of the DPU was looked at
   [[nodiscard]] const dpu::Identity& identity() const { return identity_; }
@@ -80,6 +82,7 @@ class Link {
   DpuId id_;
   std::unique_ptr<dpu::Dpu> client_;
   bool ready_ = false;
+  MonoClock::time_point started_{};
   std::size_t looks_ = 0;  // completed ones
   dpu::Identity identity_;
   std::map<PoolId, Lane> lanes_;

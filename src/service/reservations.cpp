@@ -9,6 +9,7 @@ namespace vnvme::service {
 namespace {
 
 constexpr std::string_view kByHand = "reserved-by-hand.";
+constexpr std::size_t kNamed = 8;
 
 using Spare = std::optional<ReservationRecord>;
 
@@ -39,6 +40,20 @@ std::vector<Change> undone(const ReservationRecord& record, ReservedBy by, const
   if (by == ReservedBy::hand) changes.push_back(EraseNote{note_of(record.vm)});
   if (spare) changes.push_back(Put<ReservationRecord>{*spare});
   return changes;
+}
+
+// Who could give one back, so that nobody has to look for that.
+Error with_holders(const Core& core, const DpuId& dpu, Error error) {
+  std::size_t count = 0;
+  std::string names;
+  for (const auto& [key, r] : core.world.reservations())
+    if (r.dpu == dpu && !r.function.empty() && !model::is_spare(r.vm) && ++count <= kNamed)
+      names += (count == 1 ? "VM " : ", VM ") + r.vm.value;
+  if (count > kNamed) names += " and " + std::to_string(count - kNamed) + " more (`vnvme functions`)";
+  error.text += count == 0 ? "; no VM holds one, see `vnvme functions`"
+                           : "; functions are held by " + names +
+                                 ": take the vNVMe disks of one of them away, or raise the DPU's number";
+  return error;
 }
 
 // As it is, when it is ready already: nobody has to wait for a hot-plug of somebody else's function then.
@@ -97,6 +112,8 @@ Task<Result<dpu::Function>> reserve_function(Core& core, VmId vm, Link& link, Re
       auto back = undone(record, by, spare);
       (void)co_await core.commit(std::move(back));
     }
+    if (function.error().code == Errc::no_space)
+      co_return fail(with_holders(core, link.id(), std::move(function.error())));
     co_return fail(std::move(function.error()));
   }
   record.function = function->id;

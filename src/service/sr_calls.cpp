@@ -11,6 +11,7 @@ namespace {
 
 using std::chrono::seconds;
 constexpr auto kRead = seconds(10);
+constexpr auto kFirstSight = seconds(5);
 constexpr std::uint32_t kDefaultStripKib = 128;
 
 bool striped(const std::string& level) {
@@ -383,6 +384,7 @@ Task<Result<smapi::SrStat>> SrCalls::stat(smapi::Context context, SrId id) {
   smapi::SrStat out = describe(*sr);
   auto link = core_.link(sr->dpu);
   if (!link) co_return fail(std::move(link.error()));
+  if ((*link)->is_starting()) (void)co_await (*link)->ready(context.deadline.capped(kFirstSight));
   if ((*link)->is_ready()) (void)co_await (*link)->refresh_pools(context.deadline.capped(kRead));
   const PoolView* view = (*link)->view(sr->pool);
   if (!(*link)->is_ready()) {

@@ -331,6 +331,27 @@ TEST(Outage, ListingIsAnErrorNeverEmpty) {
   EXPECT_EQ((*list)->size(), 1u);
 }
 
+TEST(Outage, RightAfterAStartTheHealthIsWaitedForAShortWhile) {
+  Rig rig;
+  ASSERT_TRUE(rig.make_sr().value());
+  auto health = [&rig]() {
+    auto stat =
+        rig.run<Result<smapi::SrStat>>([&] { return rig.services->sr_stat(rig.context("SR.stat"), rig.sr); });
+    return stat && *stat ? (*stat)->health : "no answer";
+  };
+  rig.crash();
+  rig.boot();
+  EXPECT_EQ(health(), "Healthy") << "XAPI refuses to scan an SR that is not, and the DPU was never away";
+  rig.crash();
+  rig.card.power(false);
+  rig.boot();
+  const auto begin = MonoClock::now();
+  EXPECT_EQ(health(), "Unreachable");
+  EXPECT_LE(MonoClock::now() - begin, std::chrono::seconds(6));
+  EXPECT_EQ(health(), "Unreachable");
+  EXPECT_LE(MonoClock::now() - begin, std::chrono::seconds(6)) << "and only once";
+}
+
 TEST(Outage, ExposuresComeBackOnTheSameFunctionAfterTheDpuRestarted) {
   Rig rig;
   ASSERT_TRUE(rig.make_sr().value());

@@ -149,6 +149,19 @@ TEST(Spares, ComeBackAfterTheDpuLostThem) {
   }
 }
 
+TEST(Spares, AreThereAsSoonAsTheDpuIs) {
+  Stock s;
+  auto before = s.ready();
+  s.rig.crash();
+  s.rig.card.restart(true);
+  s.rig.card.power(false);
+  s.rig.boot();
+  s.rig.advance(milliseconds(500));
+  s.rig.card.power(true);
+  s.rig.advance(seconds(7), milliseconds(250));  // 5 s at most until it is asked again
+  EXPECT_EQ(s.ready(), before) << "a VM that is made right after a boot would wait for its function";
+}
+
 TEST(Spares, AreFewerWhenTheConfigurationSaysSo) {
   Stock s;
   s.rig.spare_functions = 1;
@@ -164,12 +177,14 @@ TEST(Spares, WhatAVmTookMeanwhileIsNotClosed) {
   Stock s(3);
   s.rig.spare_functions = 0;
   s.rig.crash();
+  s.rig.card.power(false);
   s.rig.boot();
   {
     // The first of three waits for its turn to be closed, and a VM takes another one.
     auto& link = *s.rig.services->core().links().begin()->second;
     auto lane = link.functions_lane().try_acquire("the test");
     ASSERT_TRUE(lane);
+    s.rig.card.power(true);
     s.rig.advance(seconds(12));
     s.rig.xapi.add_vbd(s.vm, s.vdi);
     s.rig.advance(seconds(2));

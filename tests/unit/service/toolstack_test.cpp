@@ -196,6 +196,28 @@ TEST(Toolstack, SaysOnceWhyThereIsNoFunction) {
   EXPECT_EQ(w.rig.xapi.pci(w.vm), "0/" + w.bdf());
 }
 
+TEST(Toolstack, AFullCardNamesThoseWhoHoldItsFunctions) {
+  World w;
+  w.rig.card.most_functions = 2;  // one is dom0's
+  w.plug();
+  w.settle();
+  ASSERT_NE(w.bdf(), "");
+  const VmId late("aaaaaaaa-0000-0000-0000-000000000002");
+  auto other = w.rig.xapi.add_vm(late);
+  auto vbd = w.rig.xapi.add_vbd(other, w.vdi);
+  w.settle();
+  EXPECT_EQ(w.told("functions are held by VM " + w.rig.vm.value + ": take"), 1u);
+  w.rig.domains.running[18] = late;
+  auto attached = w.rig.attach(w.volume, "18").value();
+  EXPECT_EQ(attached.error().code, Errc::not_permitted);
+  EXPECT_NE(attached.error().text.find("`vnvme events` says why"), std::string::npos)
+      << attached.error().text << ": `vnvme reserve` would not help where vnvmed does it by itself";
+  w.rig.domains.running.clear();
+  w.rig.xapi.remove_vbd(w.vbd);
+  w.settle();
+  EXPECT_NE(w.rig.xapi.pci(other), "") << "the one that came free";
+}
+
 TEST(Toolstack, XapiAndTheDpuMayBeAway) {
   World w;
   w.rig.xapi.up = false;
