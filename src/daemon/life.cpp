@@ -12,9 +12,11 @@
 #include <cstdlib>
 
 #include "core/log.hpp"
+#include "core/text.hpp"
 #include "daemon/admin_server.hpp"
 #include "daemon/smapi_server.hpp"
 #include "daemon/systemd.hpp"
+#include "state/attached.hpp"
 
 namespace vnvme::daemon {
 namespace {
@@ -29,6 +31,7 @@ constexpr const char* kHelp =
     "\n"
     "  vnvmed [--config FILE]                 run in the foreground, log to stderr\n"
     "  vnvmed [--config FILE] --check-config  say what is wrong with the file, and end\n"
+    "  vnvmed [--config FILE] --check-unused  exit code 0 when no SR is attached, else say which\n"
     "  vnvmed --version | --help\n"
     "\n"
     "Without --config it reads /etc/vnvme/vnvmed.json; that file may be absent or empty.\n"
@@ -39,6 +42,7 @@ struct CommandLine {
   std::string config = kDefaultConfig;
   bool config_given = false;
   bool check_only = false;
+  bool unused_only = false;
 };
 
 // Nothing: go on. Otherwise the exit code.
@@ -55,6 +59,8 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
     }
     if (word == "--check-config") {
       line.check_only = true;
+    } else if (word == "--check-unused") {
+      line.unused_only = true;
     } else if (word == "--config" && i + 1 < argc) {
       line.config = argv[++i];
       line.config_given = true;
@@ -268,6 +274,29 @@ int live(const Config& config, const MakeBackend& make_backend) {
   return life.exit_code();
 }
 
+// Asked by the package before it is removed; the daemon need not run.
+int check_unused(const Config& config) {
+  auto attached = state::attached_srs(config.state_path);
+  if (!attached) {
+    std::fprintf(stderr, "vnvmed: nobody can tell whether an SR is attached: %s\n",
+                 attached.error().describe().c_str());
+    return 1;
+  }
+  if (attached->empty()) {
+    std::puts("no SR is attached");
+    return 0;
+  }
+  for (const state::AttachedSr& sr : *attached) {
+    const std::string volumes = sr.volumes == 0
+                                    ? ""
+                                    : ", with " + std::to_string(sr.volumes) +
+                                          (sr.volumes == 1 ? " volume" : " volumes") + " of it in use";
+    std::fprintf(stderr, "vnvmed: SR %s (%s) is attached%s; first: xe pbd-unplug for its PBD\n",
+                 sr.id.c_str(), printable(sr.name, 80).c_str(), volumes.c_str());
+  }
+  return 1;
+}
+
 // A long list is made of a few buffers of megabytes. By default glibc gives such memory back to the kernel
 // each time, and takes it anew page by page: that was half of the CPU of listing 10,000 volumes.
 void keep_memory() {
@@ -292,6 +321,7 @@ int run_daemon(int argc, char** argv, const MakeBackend& make_backend) {
                 config->dpus.size() == 1 ? "" : "s", config->state_path.c_str());
     return 0;
   }
+  if (line.unused_only) return check_unused(*config);
   keep_memory();
   return live(*config, make_backend);
 }

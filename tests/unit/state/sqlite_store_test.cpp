@@ -6,6 +6,7 @@
 #include <csignal>
 #include <fstream>
 
+#include "state/attached.hpp"
 #include "state/database.hpp"
 #include "state/memory_store.hpp"
 #include "state/schema.hpp"
@@ -256,6 +257,39 @@ TEST(SqliteStore, ARemovedFileTakesNoCommits) {  // F13
   EXPECT_EQ(commit(*db, {PutNote{"a", "c"}}).error().code, Errc::corrupt);
   write_file(options.path, "another file");
   EXPECT_EQ(commit(*db, {PutNote{"a", "c"}}).error().code, Errc::corrupt);
+}
+
+TEST(AttachedSrs, AreToldWithoutTheDaemonAndBesideIt) {
+  TempFolder folder;
+  const std::string path = folder / "state.db";
+  auto none = attached_srs(path);
+  ASSERT_TRUE(none) << none.error().describe();
+  EXPECT_TRUE(none->empty()) << "a host where vnvmed never ran";
+  SrRecord fast, idle;
+  fast.id = SrId("aaaaaaaa-0000-0000-0000-000000000001"), fast.name = "fast", fast.attached = true;
+  idle.id = SrId("aaaaaaaa-0000-0000-0000-000000000002"), idle.name = "idle";
+  VolumeRecord volume;
+  volume.id = VolumeId("bbbbbbbb-0000-0000-0000-000000000001"), volume.sr = fast.id;
+  AttachmentRecord attachment;
+  attachment.volume = volume.id, attachment.owner = "dom0";
+  auto is_told = [&path]() {
+    auto told = attached_srs(path);
+    ASSERT_TRUE(told) << told.error().describe();
+    ASSERT_EQ(told->size(), 1u);
+    EXPECT_EQ(told->front().name, "fast");
+    EXPECT_EQ(told->front().volumes, 1);
+  };
+  {
+    auto db = must_open({.path = path});
+    ASSERT_TRUE(commit(*db, {Put<SrRecord>{fast}, Put<SrRecord>{idle}, Put<VolumeRecord>{volume},
+                             Put<AttachmentRecord>{attachment}}));
+    is_told();
+  }
+  const std::string before = read_file(path);
+  is_told();
+  EXPECT_EQ(read_file(path), before);
+  write_file(path, "no database at all, but long enough to look like one" + std::string(4096, ' '));
+  EXPECT_FALSE(attached_srs(path)) << "who cannot tell must not say that nothing is attached";
 }
 
 TEST(Schema, NewerIsRefusedInWords) {  // F13
