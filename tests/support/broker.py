@@ -215,11 +215,13 @@ def parse(text_or_bytes):
 
 
 class Broker:
-    """One storage type under `root`. `tracing` runs scripts the way XAPI does while an Observer is on."""
+    """One storage type under `root`. `tracing` runs scripts the way XAPI does while an Observer is on; `chroot` runs
+    them with that folder, in which `root` is, as the root of the host."""
 
-    def __init__(self, root, sr_type="vnvme", env=None, dbg="broker", timeout=120, tracing=False):
+    def __init__(self, root, sr_type="vnvme", env=None, dbg="broker", timeout=120, tracing=False, chroot=""):
         self.root, self.sr_type, self.dbg, self.timeout, self.tracing = str(root), sr_type, dbg, timeout, tracing
         self.env = dict(os.environ if env is None else env)
+        self.chroot = chroot
 
     def folder(self, method):
         kind = method.split(".")[0].lower()
@@ -240,6 +242,8 @@ class Broker:
         return path
 
     def argv(self, script):
+        if self.chroot:
+            return ["chroot", self.chroot, script.removeprefix(self.chroot), "--json"]
         if not self.tracing:
             return [script, "--json"]
         # what `python3 -m observer SCRIPT --json` does with the script, without its spans

@@ -23,7 +23,11 @@ import broker
 
 BIN = os.environ.get("VNVME_BIN", "build/dev/bin")
 BUILD = os.environ.get("VNVME_BUILD", os.path.dirname(BIN))
-SCRIPTS = os.path.join(BUILD, "plugins")
+# A folder into which a package was installed: its programs then run with that folder as their root.
+ROOT = os.environ.get("VNVME_ROOT", "")
+SCRIPTS = ROOT + "/usr/libexec/xapi-storage-script" if ROOT else os.path.join(BUILD, "plugins")
+DAEMON = ["chroot", ROOT, "/usr/sbin/vnvmed"] if ROOT else [os.path.join(BIN, "vnvmed")]
+COMMAND = ["chroot", ROOT, "/usr/bin/vnvme"] if ROOT else [os.path.join(BIN, "vnvme")]
 DRIVES = ("name=Nvme0n1,size=64GiB,serial=S0001,model=SIMULATED-NVME",
           "name=Nvme1n1,size=64GiB,serial=S0002,model=SIMULATED-NVME")
 
@@ -58,8 +62,8 @@ class Stack:
         for name in ("host", "domains/local/domain", "nbd", "dpu"):
             os.makedirs(os.path.join(self.directory, name), exist_ok=True)
         env = dict(os.environ, VNVME_SMAPI_SOCKET=self.sockets["smapi.sock"])
-        self.volume = broker.Broker(SCRIPTS, "vnvme", env=env)
-        self.raw = broker.Broker(SCRIPTS, "vnvme-raw", env=env)
+        self.volume = broker.Broker(SCRIPTS, "vnvme", env=env, chroot=ROOT)
+        self.raw = broker.Broker(SCRIPTS, "vnvme-raw", env=env, chroot=ROOT)
 
     def __enter__(self):
         self.start_dpu()
@@ -104,11 +108,14 @@ class Stack:
         with log:
             # An ignored signal stays ignored over exec; env is the only way without running Python after a fork.
             ignore = ["env", *(f"--ignore-signal={name[3:]}" for name in self.daemon_ignores)]
-            self.daemon = subprocess.Popen([*(ignore if self.daemon_ignores else ()), os.path.join(BIN, "vnvmed"),
-                                            "--config", path], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                           env=dict(os.environ, **self.daemon_env))
+            self.daemon = self.spawn([*(ignore if self.daemon_ignores else ()), *DAEMON, "--config", path],
+                                     stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                     env=dict(os.environ, **self.daemon_env))
         if wait:
             until("vnvmed answers", self._daemon_answers, 120)
+
+    def spawn(self, argv, **popen):
+        return subprocess.Popen(argv, **popen)
 
     def _daemon_answers(self):
         if self.daemon.poll() is not None:
@@ -178,7 +185,7 @@ class Stack:
         return answer["result"]
 
     def cli(self, *words, check=True):
-        done = subprocess.run([os.path.join(BIN, "vnvme"), "--socket", self.sockets["admin.sock"], *words],
+        done = subprocess.run([*COMMAND, "--socket", self.sockets["admin.sock"], *words],
                               capture_output=True, text=True, timeout=120)
         if check and done.returncode != 0:
             raise RuntimeError(f"vnvme {' '.join(words)} ended with {done.returncode}: {done.stdout}{done.stderr}")
