@@ -97,21 +97,34 @@ Task<Result<smapi::Volume>> LineageCalls::snapshot(smapi::Context context, SrId 
 Result<LineageCalls::Base> LineageCalls::choose_base(const Place& place, const VolumeRecord& source) const {
   if (source.kind == VolumeKind::snapshot) return Base{source.dpu_id, {}, source.id};
   VNVME_TRY(check_depth(place, source));
-  // Nothing written since the hidden snapshot below it was made, and nobody who could write now: they are
-  // equal.
-  const PoolView* view = place.link->view(place.sr.pool);
-  auto seen = view->volumes.find(source.dpu_id.value);
-  bool quiet = core_.world.attachments_of(source.id).empty();
-  if (seen != view->volumes.end() && quiet && seen->second.allocated == Bytes{0} &&
-      !seen->second.parent.empty()) {
-    auto own = model::parse_name(seen->second.parent);
-    const VolumeRecord* base = own ? core_.world.volume(own->id) : nullptr;
-    if (base != nullptr && base->kind == VolumeKind::base && base->state == VolumeState::ready &&
-        base->size == source.size)
-      return Base{base->dpu_id, {}, base->id};
-  }
+  if (const VolumeRecord* base = equal_base(place, source)) return Base{base->dpu_id, {}, base->id};
   VolumeId fresh(random_uuid());
   return Base{{}, model::base_name(fresh), fresh};
+}
+
+const VolumeRecord* LineageCalls::equal_base(const Place& place, const VolumeRecord& source) const {
+  const PoolView* view = place.link->view(place.sr.pool);
+  if (view == nullptr || !core_.world.attachments_of(source.id).empty()) return nullptr;
+  auto seen = view->volumes.find(source.dpu_id.value);
+  if (seen == view->volumes.end() || seen->second.allocated != Bytes{0} || seen->second.parent.empty())
+    return nullptr;
+  auto own = model::parse_name(seen->second.parent);
+  const VolumeRecord* base = own ? core_.world.volume(own->id) : nullptr;
+  bool good = base != nullptr && base->kind == VolumeKind::base && base->state == VolumeState::ready &&
+              base->size == source.size;
+  return good ? base : nullptr;
+}
+
+Task<Result<void>> LineageCalls::look_at_source(Place place, VolumeRecord source, Deadline deadline) {
+  if (source.kind == VolumeKind::snapshot || source.dpu_id.empty()) co_return Result<void>{};
+  if (equal_base(place, source) == nullptr) co_return Result<void>{};
+  auto now = co_await place.link->dpu().find_volume(source.dpu_id, deadline);
+  if (!now) co_return fail(std::move(now.error()));
+  if (*now)
+    place.link->saw(**now);
+  else
+    place.link->lost(place.sr.pool, source.dpu_id);
+  co_return Result<void>{};
 }
 
 Task<Result<smapi::Volume>> LineageCalls::clone(smapi::Context context, SrId sr, VolumeId id) {
@@ -152,6 +165,9 @@ Task<Result<smapi::Volume>> LineageCalls::clone_of(smapi::Context context, Place
   IntentRecord intent = new_intent(core_, IntentKind::clone, place.sr, volume.id, context.request);
   std::vector<Change> changes;
   Base base;
+  auto looked = co_await look_at_source(place, source, context.deadline);
+  if (!looked) co_return fail(std::move(looked.error()));
+  // No wait from here to the pin: the base that is chosen could be merged away.
   if (!source.dpu_id.empty()) {
     auto chosen = plan_clone(place, source, volume, intent, changes);
     if (!chosen) co_return fail(std::move(chosen.error()));

@@ -54,6 +54,12 @@ class LineageCalls {
   };
   // The snapshot to clone `source` from: itself, a hidden one that is still equal, or a new one.
   Result<Base> choose_base(const Place& place, const VolumeRecord& source) const;
+  // The hidden snapshot below it to which nothing was written since, by what was seen last, when nobody could
+  // write now; nullptr when there is none.
+  [[nodiscard]] const VolumeRecord* equal_base(const Place& place, const VolumeRecord& source) const;
+  // A guest writes without our knowing: before a hidden snapshot is taken for equal the DPU is asked. With
+  // the guard of the volume in hand nobody attaches it meanwhile.
+  Task<Result<void>> look_at_source(Place place, VolumeRecord source, Deadline deadline);
   // Chooses all names of a clone, before its first effect (C1), and the records to commit for them.
   Result<Base> plan_clone(const Place& place, const VolumeRecord& source, VolumeRecord& volume,
                           IntentRecord& intent, std::vector<Change>& changes);

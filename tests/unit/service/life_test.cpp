@@ -70,6 +70,23 @@ TEST(Life, CloneOfUnchangedVolumeReusesItsHiddenSnapshot) {
   rig.check("after the merge");
 }
 
+TEST(Life, ACloneHasWhatTheGuestWroteSinceTheLastOne) {
+  Rig rig;
+  ASSERT_TRUE(rig.make_sr().value());
+  auto v = rig.create("v", GiB(1)).value();
+  auto first = rig.clone(v->key).value();
+  ASSERT_TRUE(first);
+  // A VM had it meanwhile, and nobody listed the SR since.
+  rig.lvol(v->key)->info.allocated = MiB(4);
+  auto second = rig.clone(v->key).value();
+  ASSERT_TRUE(second);
+  EXPECT_NE(rig.lvol(second->key)->info.parent, rig.lvol(first->key)->info.parent)
+      << "the hidden snapshot of the first clone is older than the volume";
+  EXPECT_EQ(rig.lvol(second->key)->info.parent, rig.lvol(v->key)->info.parent);
+  ASSERT_TRUE(rig.settle());
+  rig.check("two hidden snapshots");
+}
+
 TEST(Life, SnapshotWithSeveralClonesLivesOnHidden) {
   Rig rig;
   ASSERT_TRUE(rig.make_sr().value());
