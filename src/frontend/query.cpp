@@ -11,11 +11,11 @@ constexpr std::string_view kPoolFeatures =
     R"(,"VDI_SNAPSHOT","VDI_CLONE","VDI_RESIZE","VDI_RESIZE_ONLINE","VDI_REVERT")";
 
 constexpr std::string_view kConfiguration =
-    R"-("dpu":"The DPU: its control endpoint, such as unix:/var/tmp/spdk.sock, tcp:192.0.2.1:5260 or http://192.0.2.1:8000, or its name in /etc/vnvme/vnvmed.json",)-"
+    R"-("dpu":"The DPU: its name in /etc/vnvme/vnvmed.json, or its control endpoint, such as unix:/var/tmp/spdk.sock or tcp:192.0.2.1:5260",)-"
     R"-("drives":"The drives of the DPU that become this SR, by name or serial, separated by commas (`vnvme drives` lists them)",)-"
     R"-("cluster":"Size of a cluster of the pool, the unit of allocation, such as 4MiB (default: the DPU's)",)-"
-    R"-("provisioning":"thin: space is taken when written; thick: at creation (default)",)-"
-    R"-("wipe":"What happens to the data of a destroyed volume: zero, unmap (only where the drive was measured to read zeros after it) or none",)-"
+    R"-("provisioning":"thin (default): space is taken when written; thick: at creation",)-"
+    R"-("wipe":"What happens to the data of a destroyed volume: zero (default), unmap (only where the drive was measured to read zeros after it) or none",)-"
     R"-("force_drives":"Drives that may be taken although they hold data, by serial, separated by commas: what they hold is LOST",)-"
     R"-("pool_uuid":"An existing pool to use instead of making one (SR.probe lists them)")-";
 constexpr std::string_view kRaid =

@@ -4,6 +4,7 @@
 #include <boost/asio/detached.hpp>
 
 #include "core/log.hpp"
+#include "core/text.hpp"
 #include "service/link.hpp"
 
 namespace vnvme::service {
@@ -30,6 +31,14 @@ Task<Result<void>> Core::commit(Changes wanted) {
 Result<Link*> Core::link(const DpuId& dpu) {
   auto it = links_.find(dpu);
   if (it != links_.end()) return it->second.get();
+  if (dpu.value.find(':') == std::string::npos) {
+    std::vector<std::string> names;
+    for (const auto& [name, uri] : options.dpu_names) names.push_back(name);
+    return fail(Errc::invalid_argument,
+                "there is no DPU \"" + printable(dpu.value, 80) + "\" in vnvmed.json, " +
+                    (names.empty() ? "which names none" : "which names " + join(names, ", ")) +
+                    "; an address would be unix:/path, tcp:ADDRESS:PORT or kalray:ADDRESS:PORT");
+  }
   auto client = ports.open_dpu(dpu);
   if (!client) return fail(std::move(client.error()));
   auto made = std::make_unique<Link>(*this, dpu, std::move(*client));

@@ -7,6 +7,8 @@
 namespace vnvme::service {
 namespace {
 
+constexpr std::uint64_t kBlobPage = 4096;
+
 Result<std::uint32_t> parse_strip(const std::string& text) {
   std::uint32_t kib = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), kib);
@@ -42,7 +44,10 @@ Result<void> assign(SrConfig& config, const std::string& key, const std::string&
     config.strip_kib = *kib;
   } else if (key == "cluster") {
     auto size = parse_bytes(value);
-    if (!size) return fail(std::move(size.error()));
+    if (!size) return fail(Errc::invalid_argument, "cluster=" + value + ": " + size.error().text);
+    // SPDK: a multiple of a blob page; what it answers else does not name the key.
+    if (size->value < kBlobPage || size->value % kBlobPage != 0)
+      return fail(Errc::invalid_argument, "cluster=" + value + "; it is a multiple of 4KiB, such as 4MiB");
     config.cluster = *size;
   } else if (key == "provisioning") {
     if (value != "thin" && value != "thick")
@@ -70,7 +75,7 @@ bool ignored(const std::string& key) {
 
 const smapi::Strings& sr_config_keys() {
   static const smapi::Strings keys{
-      {"dpu", "the DPU: a name from vnvmed.json, or its control endpoint (unix:/path, tcp:IP:port)"},
+      {"dpu", "the DPU: a name from vnvmed.json, or its control endpoint (unix:/path, tcp:ADDRESS:PORT)"},
       {"drives", "drives for the pool: names or serials, separated by commas; see `vnvme drives`"},
       {"raid", "RAID level over several drives: raid0, raid1, concat, ...; default none"},
       {"strip_kib", "strip size of the RAID in KiB, a power of two; default 128 where the level has one"},
