@@ -46,8 +46,11 @@ DriveVerdict judge_use(const dpu::Drive& drive) {
 Task<Result<dpu::Function>> open_dom0_function(Core& core, Link& link, Deadline deadline) {
   const std::string serial(model::kDom0Serial);
   auto function = co_await link.dpu().open_function(serial, deadline);
-  if (!function && function.error().outcome == Outcome::not_done) {
-    bool room = co_await give_up_spare(core, link, deadline);  // the card may be full of them
+  // The card may be full of spares. Where a function takes several steps, the last one finds that out: then
+  // nobody can say that nothing happened, and opening it again goes on from there.
+  if (!function &&
+      (function.error().outcome == Outcome::not_done || function.error().code == Errc::no_space)) {
+    bool room = co_await give_up_spare(core, link, deadline);
     if (room) function = co_await link.dpu().open_function(serial, deadline);
   }
   if (!function) co_return fail(std::move(function.error()));

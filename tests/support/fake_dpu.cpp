@@ -327,7 +327,9 @@ Task<Result<dpu::Function>> FakeDpu::open_function(std::string serial, Deadline,
       f.serial = serial;
       return f;
     }
-    if (c.functions.size() >= c.most_functions) return fail(Errc::no_space, "no function is free");
+    if (c.functions.size() >= c.most_functions)
+      return fail(Errc::no_space, "no function is free",
+                  c.half_made_when_full ? Outcome::unknown : Outcome::not_done);
     std::string n = std::to_string(c.functions.size());
     // A place has the same id again after the whole card was restarted.
     bool known = !preferred.empty() && !c.functions.contains(preferred.value);

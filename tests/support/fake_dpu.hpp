@@ -28,6 +28,7 @@ struct Card {
   std::uint64_t generation = 1;
   bool up = true;
   std::size_t most_functions = 8;
+  bool half_made_when_full = false;  // SNAP: the function's subsystem is there when the card refuses the rest
   std::size_t deletes_while_exposed = 0;  // must stay 0 (I1)
   std::size_t shrinks = 0;                // of what is not trash: must stay 0 (I5)
   std::size_t cuts = 0;                   // pieces of trash that were cut off

@@ -118,6 +118,7 @@ std::vector<Function> functions_of(const std::vector<Slot>& slots, const Lent& l
 
 std::vector<Exposure> exposures_of(const std::vector<Bound>& bound) {
   std::vector<Exposure> all;
+  all.reserve(bound.size());
   for (const auto& b : bound)
     all.push_back(Exposure{FunctionId(b.slot), 1, b.volume.id.str(), b.volume.id.str(), b.foreign()});
   return all;

@@ -336,7 +336,7 @@ class Limits(unittest.TestCase):
 
         def switches():
             with open("/proc/%d/status" % daemon.process.pid, encoding="ascii") as status:
-                return sum(int(line.split()[1]) for line in status if "ctxt_switches" in line)
+                return sum(int(line.split()[1]) for line in status if line.startswith("voluntary_ctxt_switches"))
         before = switches()
         with self.assertRaises(socket.timeout):  # a second in which nothing is asked
             daemon.notify.settimeout(1)

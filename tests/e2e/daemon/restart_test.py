@@ -1,6 +1,7 @@
 """1,000 calls of XAPI are in flight while the daemon restarts, as systemd does it: the sockets stay, the process goes.
 
-No call may fail, and what was asked once is done once. VNVME_CALLS changes the number.
+No call may fail, and what was asked once is done once. VNVME_CALLS changes the number; under sanitizers it is 200, for
+a call has its deadline, and a machine that is that slow does not start more of them in time.
 """
 import os
 import signal
@@ -15,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import broker  # noqa: E402
 from stack import Stack, until  # noqa: E402
 
-CALLS = int(os.environ.get("VNVME_CALLS", "1000"))
+CALLS = int(os.environ.get("VNVME_CALLS", "200" if "VNVME_SLOW" in os.environ else "1000"))
 BACKLOG = 512  # of packaging/systemd/vnvmed.socket
 
 

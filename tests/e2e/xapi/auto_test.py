@@ -189,6 +189,15 @@ class Auto(unittest.TestCase):
         self.assertEqual(len(told), 1, told)
         self.assertIn(self.s.uuid("VM", vm), told[0])
 
+    def test_spares_give_way_to_dom0(self):
+        """SR.create looks at the drive through dom0's function, which a card that is full of spares has to make."""
+        class Patient(XapiStack):
+            def make_xapi_sr(self, *arguments, **options):
+                until("the card is full of spares", lambda: sum(f["spare"] for f in self.admin("functions")) == 2)
+                return super().make_xapi_sr(*arguments, **options)
+        with Patient(dpu_options=("--vfs", "2", "--hotplug", "0")) as s:
+            self.assertEqual(sum(f["spare"] for f in s.admin("functions")), 1)
+
     def test_the_last_vbd_takes_the_function_with_it(self):
         vm = self.machine()
         self.ready(vm)

@@ -31,7 +31,7 @@ class People(Rig):
         self.assertEqual(self.shown("VDI", vdi), {})
         self.call("VM.start", vm, False, False)
         until("the VDI is described", lambda: self.shown("VDI", vdi).get("vnvme-state") == "active")
-        self.assertEqual(self.shown("VDI", vdi)["vnvme-bdf"], bdf)
+        until("one key after the other", lambda: self.shown("VDI", vdi).get("vnvme-bdf") == bdf)
         self.assertEqual(self.shown("VDI", vdi)["vnvme-serial"], self.shown("VM", vm)["vnvme-serial"])
         snapshot = self.call("VM.snapshot", vm, "snap")
         until("a snapshot says nothing", lambda: self.shown("VM", snapshot) == {})

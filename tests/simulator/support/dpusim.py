@@ -11,7 +11,7 @@ import tempfile
 
 BIN = os.environ.get('VNVME_BIN', os.path.join(os.path.dirname(__file__), '../../../build/dev/bin'))
 SOURCE = os.environ.get('VNVME_SOURCE', os.path.abspath(os.path.join(os.path.dirname(__file__), '../../..')))
-PATIENCE = 30  # seconds before a test gives up on an answer
+PATIENCE = 60  # seconds; under a sanitizer on a busy machine a large store takes its time
 
 
 class RpcError(Exception):

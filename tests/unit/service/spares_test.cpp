@@ -201,16 +201,20 @@ TEST(Spares, WhatAVmTookMeanwhileIsNotClosed) {
 }
 
 TEST(Spares, GiveWayToDom0) {
-  Stock s(0);
-  s.rig.card.functions.clear();  // dom0 has none, as after a reboot of the card
-  s.rig.spare_functions = 8;
-  s.restart();
-  EXPECT_EQ(s.ready().size(), 8u) << "the card is full";
-  ASSERT_TRUE(s.rig.attach(s.volume, "0").value());
-  s.settle();
-  EXPECT_EQ(s.ready().size(), 7u);
-  EXPECT_EQ(s.told("fewer spare functions"), 1u);
-  EXPECT_TRUE(s.rig.release(s.volume, "0").value());
+  for (bool half : {false, true}) {
+    SCOPED_TRACE(half ? "half made" : "refused at once");
+    Stock s(0);
+    s.rig.card.half_made_when_full = half;
+    s.rig.card.functions.clear();  // dom0 has none, as after a reboot of the card
+    s.rig.spare_functions = 8;
+    s.restart();
+    EXPECT_EQ(s.ready().size(), 8u) << "the card is full";
+    ASSERT_TRUE(s.rig.attach(s.volume, "0").value());
+    s.settle();
+    EXPECT_EQ(s.ready().size(), 7u);
+    EXPECT_EQ(s.told("fewer spare functions"), 1u);
+    EXPECT_TRUE(s.rig.release(s.volume, "0").value());
+  }
 }
 
 TEST(Spares, AFullCardIsSaidOnceAndTriedAgain) {
