@@ -1,7 +1,6 @@
 """1,000 calls of XAPI are in flight while the daemon restarts, as systemd does it: the sockets stay, the process goes.
 
-No call may fail, and what was asked once is done once. VNVME_CALLS changes the number; under sanitizers it is 200, for
-a call has its deadline, and a machine that is that slow does not start more of them in time.
+No call may fail, and what was asked once is done once. VNVME_CALLS changes the number; under sanitizers it is 200.
 """
 import os
 import signal
@@ -46,19 +45,20 @@ class Activated(Stack):
             listener.close()
 
 
-class Calls:
-    """Scripts of XAPI, all started, none waited for."""
+def creates(number):
+    return number % 5 > 2
 
-    def __init__(self, s, sr, volume):
-        self.s, self.sr, self.volume = s, sr, volume
+
+class Calls:
+    """Scripts of XAPI, all started, none waited for; such as may take a minute, for this is not about deadlines."""
+
+    def __init__(self, s, sr):
+        self.s, self.sr = s, sr
         self.threads, self.failures, self.created = [], [], []
 
     def start(self, number):
-        kind = number % 5
-        if kind < 3:
-            job = ("Volume.stat", {"sr": self.sr, "key": self.volume["key"]})
-        elif kind == 3:
-            job = ("Volume.set", {"sr": self.sr, "key": self.volume["key"], "k": f"k{number}", "v": str(number)})
+        if not creates(number):
+            job = ("SR.stat", {"sr": self.sr})
         else:
             job = ("Volume.create", {"sr": self.sr, "name": f"n{number}", "description": "", "size": 1 << 20,
                                      "sharable": False})
@@ -82,9 +82,7 @@ class Restart(unittest.TestCase):
     def over(self, how):
         with Activated() as s:
             sr, _ = s.make_sr()
-            volume = s.volume.call("Volume.create", {"sr": sr, "name": "v", "description": "", "size": 1 << 20,
-                                                     "sharable": False})
-            calls = Calls(s, sr, volume)
+            calls = Calls(s, sr)
             # Held while they arrive, so that all of them are in flight at one moment.
             s.daemon.send_signal(signal.SIGSTOP)
             begin = time.monotonic()
@@ -105,11 +103,9 @@ class Restart(unittest.TestCase):
             self.assertEqual(calls.failures, [])
             listed = s.volume.call("SR.ls", {"sr": sr})
             names = sorted(v["name"] for v in listed)
-            self.assertEqual(names, sorted(["v"] + [f"n{n}" for n in range(CALLS) if n % 5 == 4]),
+            self.assertEqual(names, sorted(f"n{n}" for n in range(CALLS) if creates(n)),
                              "what was asked once is done once")
-            self.assertEqual({v["key"] for v in listed} - {volume["key"]}, set(calls.created))
-            keys = next(v["keys"] for v in listed if v["key"] == volume["key"])
-            self.assertEqual(len(keys), CALLS // 5, "each set was done")
+            self.assertEqual({v["key"] for v in listed}, set(calls.created))
             print(f"{how.name}: {CALLS} calls in flight, 3 restarts, {took:.1f} s, none failed ", end="",
                   file=sys.stderr)
 
