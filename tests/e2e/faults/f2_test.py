@@ -4,7 +4,7 @@ Afterwards the call has got its answer (the front-end asks again with the same i
 intent is open, nothing is left behind, and everything that a client was ever told is true, bytes included (C1 to C4).
 
 VNVME_CASES (160; 0: all) is how many of the cases run, chosen by VNVME_SEED; VNVME_TWICE (20; 0: all) is how many
-are killed a second time, inside their recovery. VNVME_WORKERS (10) stacks run them. VNVME_ONLY names one scenario.
+are killed a second time, inside their recovery. VNVME_WORKERS (10; 4 under sanitizers, for a call has its deadline) stacks run them. VNVME_ONLY names one scenario.
 """
 import os
 import queue
@@ -24,7 +24,7 @@ from stack import SCRIPTS, Stack, until
 
 CASES = int(os.environ.get("VNVME_CASES", "160"))
 TWICE = int(os.environ.get("VNVME_TWICE", "20"))
-WORKERS = int(os.environ.get("VNVME_WORKERS", "10"))
+WORKERS = int(os.environ.get("VNVME_WORKERS", "4" if "VNVME_SLOW" in os.environ else "10"))
 ONLY = os.environ.get("VNVME_ONLY", "")
 SEED = int(os.environ.get("VNVME_SEED", "0")) or int.from_bytes(os.urandom(4), "big")
 RECOVERY = 30  # requests of a recovery among which the second kill is chosen
