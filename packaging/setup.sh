@@ -32,11 +32,12 @@ case ${1:-} in
     /usr/sbin/vnvmed --check-unused > /dev/null
     ;;
   removed)
+    # First what runs at the start of every VM, also of those that have nothing to do with vnvme.
+    "$own/install-hooks.sh" --remove "$hooks"
     # shellcheck disable=SC2086
     systemd --no-reload disable $units
     # shellcheck disable=SC2086
     systemd stop $units
-    "$own/install-hooks.sh" --remove "$hooks"
     rm -rf /run/vnvme
     ;;
   *)
