@@ -68,13 +68,12 @@ ResponseReader::~ResponseReader() = default;
 Result<void> ResponseReader::feed(std::string_view bytes) {
   auto& pending = parser_->pending;
   pending.append(bytes);
-  while (!pending.empty() && !parser_->parser.is_done()) {
+  for (std::size_t used = 1; used > 0 && !pending.empty() && !parser_->parser.is_done();) {
     boost::system::error_code why;
-    auto used = parser_->parser.put(boost::asio::buffer(pending), why);
+    used = parser_->parser.put(boost::asio::buffer(pending), why);
     pending.erase(0, used);
-    if (why == http::error::need_more) return {};
-    if (why) return fail(Errc::protocol, "not an HTTP answer: " + why.message(), Outcome::unknown);
-    if (used == 0) return {};
+    if (why && why != http::error::need_more)
+      return fail(Errc::protocol, "not an HTTP answer: " + why.message(), Outcome::unknown);
   }
   // One request was sent: a second answer belongs to nobody.
   if (parser_->parser.is_done() && !pending.empty())
@@ -86,7 +85,7 @@ Result<void> ResponseReader::end() {
   if (parser_->parser.is_done()) return {};
   boost::system::error_code why;
   if (parser_->parser.got_some()) parser_->parser.put_eof(why);
-  if (parser_->parser.is_done() && !why) return {};
+  if (!why && parser_->parser.is_done()) return {};
   return fail(Errc::unreachable, "the connection closed before the whole answer came", Outcome::unknown);
 }
 
@@ -122,7 +121,8 @@ Result<std::string> frame_of(ResponseReader& reader, const ScanLimits& limits) {
                 "an HTTP answer of more than " + std::to_string(limits.frame_bytes) + " bytes",
                 Outcome::unknown);
   VNVME_TRY(check_one_object(text, limits));
-  return text.size() == body.size() ? std::move(body) : std::string(text);
+  if (text.size() != body.size()) body = std::string(text);
+  return body;
 }
 
 }  // namespace vnvme::rpc

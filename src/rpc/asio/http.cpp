@@ -49,9 +49,7 @@ class HttpStream final : public Stream {
     co_return Result<void>{};
   }
 
-  void idle() override {
-    if (!asking_) raw_.reset();
-  }
+  void idle() override { raw_.reset(); }
 
   Task<Result<std::size_t>> write_some(std::string_view bytes) override {
     if (closed_ || !raw_) co_return fail(closed());

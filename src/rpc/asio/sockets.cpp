@@ -122,6 +122,10 @@ Result<std::unique_ptr<Connector>> tcp_connector(asio::io_context& io, const std
 
 }  // namespace
 
+Task<Result<void>> Stream::ready() {
+  co_return Result<void>{};
+}
+
 Result<std::unique_ptr<Connector>> make_connector(asio::io_context& io, const std::string& uri) {
   if (uri.starts_with("unix:")) return unix_connector(io, uri.substr(5), uri);
   if (uri.starts_with("tcp:")) return tcp_connector(io, uri.substr(4), uri);

@@ -16,7 +16,7 @@ class Stream {
   virtual ~Stream() = default;
   // Asked before each time that requests are staged for writing. A transport that connects for each request
   // (HTTP) does it here: what fails now was never sent. Has a deadline of its own.
-  virtual Task<Result<void>> ready() { co_return Result<void>{}; }
+  virtual Task<Result<void>> ready();
   // After ready(), when there is nothing to be written after all.
   virtual void idle() {}
   // At least one byte, or an error; the end of the stream is Errc::unreachable. These two have no deadline of

@@ -26,9 +26,10 @@ struct Deed {
 struct Card {
   boost::asio::io_context& io;
   std::function<Deed(const std::string& method, std::uint64_t id)> act;
-  std::vector<std::string> requests;  // whole, with header
+  std::vector<std::string> requests = {};  // whole, with header
   int connects = 0, open = 0, most_open = 0;
-  std::function<void()> held;  // lets the silent one speak
+  MonoClock::duration connecting = {};  // how long it takes
+  std::function<void()> held = {};      // lets the silent one speak
 };
 
 class CardStream final : public Stream {
@@ -93,6 +94,10 @@ class CardConnector final : public Connector {
   CardConnector(Card& card, bool& refuse) : card_(card), refuse_(refuse) {}
   Task<Result<std::unique_ptr<Stream>>> connect(Deadline) override {
     ++card_.connects;
+    if (card_.connecting > MonoClock::duration::zero()) {
+      Timer slow(card_.io, MonoClock::now() + card_.connecting);
+      co_await slow.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
+    }
     if (refuse_) co_return fail(Errc::unreachable, "connect: Connection refused");
     std::unique_ptr<Stream> stream = std::make_unique<CardStream>(card_);
     co_return stream;
@@ -114,7 +119,7 @@ class HttpSession : public testing::Test {
  protected:
   test::StillClock clock;
   boost::asio::io_context io;
-  Card card{io, [](const std::string&, std::uint64_t id) { return Deed{ok(id)}; }, {}, 0, 0, 0, {}};
+  Card card{io, [](const std::string&, std::uint64_t id) { return Deed{ok(id)}; }};
   bool refuse = false;
   std::string dir, credentials;
   std::unique_ptr<Client> client;
@@ -302,6 +307,21 @@ TEST_F(HttpSession, ARequestGivenUpBeforeItIsSentLeavesNothingOpen) {
   EXPECT_EQ(late.error().outcome, Outcome::not_done);
   test::settle(io);
   EXPECT_EQ(card.open, 0);
+}
+TEST_F(HttpSession, ARequestGivenUpWhileItConnectsLeavesNothingOpen) {
+  begin();
+  const auto sent = card.requests.size();
+  card.connecting = seconds(1);
+  auto late = call("a", std::chrono::milliseconds(500));
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().outcome, Outcome::not_done);
+  MonoClock::advance(seconds(1));
+  test::settle(io);
+  EXPECT_EQ(card.requests.size(), sent) << "nobody asks for it any more";
+  EXPECT_EQ(card.open, 0) << "an idle connection would block the card for everybody";
+  card.connecting = {};
+  EXPECT_TRUE(call("b"));
+  EXPECT_EQ(client->generation(), 1u);
 }
 TEST_F(HttpSession, WithoutUsableCredentialsItSaysWhy) {
   ASSERT_EQ(chmod(credentials.c_str(), 0644), 0);

@@ -22,7 +22,7 @@ struct Reading {
       auto fed = reader.feed(bytes.substr(at, piece));
       if (!fed) return fail(fed.error());
     }
-    if (eof && !reader.done())
+    if (eof)
       if (auto whole = reader.end(); !whole) return fail(whole.error());
     return frame_of(reader, scan);
   }
@@ -54,6 +54,23 @@ TEST(HttpAnswer, EndsAtItsLength) {
   ASSERT_TRUE(frame) << frame.error().describe();
   EXPECT_EQ(*frame, kAnswer);
 }
+TEST(HttpAnswer, MayHaveWhiteSpaceAroundIt) {
+  for (const auto* space : {" ", "\t", "\n", "\r\n", "\r\n \t"}) {
+    auto frame = Reading{}(simple("200 OK", space + kAnswer + space));
+    ASSERT_TRUE(frame) << frame.error().describe();
+    EXPECT_EQ(*frame, kAnswer);
+  }
+}
+TEST(HttpAnswer, WithMoreBehindItsEndIsRefused) {
+  auto length = "Content-Length: " + std::to_string(kAnswer.size()) + "\r\n";
+  for (const auto& text : {simple("200 OK", kAnswer, length), chunked(kAnswer, 9)}) {
+    ResponseReader reader({.header = 512, .body = 4096});
+    auto fed = reader.feed(text + "HTTP/1.0 200 OK\r\n\r\n");
+    ASSERT_FALSE(fed) << "it would be taken for the answer to the next request";
+    EXPECT_EQ(fed.error().code, Errc::protocol);
+    EXPECT_EQ(fed.error().outcome, Outcome::unknown);
+  }
+}
 TEST(HttpAnswer, ComesInChunks) {
   for (std::size_t size : {1u, 7u, 4000u}) {
     auto frame = Reading{.eof = false}(chunked(kAnswer, size));
@@ -84,11 +101,13 @@ TEST(HttpAnswer, CutAnywhereIsNoAnswer) {
 }
 
 TEST(HttpAnswer, Unauthorized) {
-  auto frame = Reading{}(simple("401 Unauthorized", "", "WWW-Authenticate: text/html\r\n"));
-  ASSERT_FALSE(frame);
-  EXPECT_EQ(frame.error().code, Errc::not_permitted);
-  EXPECT_EQ(frame.error().outcome, Outcome::not_done);
-  EXPECT_EQ(frame.error().native, 401);
+  for (const auto* status : {"401 Unauthorized", "403 Forbidden"}) {
+    auto frame = Reading{}(simple(status, "", "WWW-Authenticate: text/html\r\n"));
+    ASSERT_FALSE(frame);
+    EXPECT_EQ(frame.error().code, Errc::not_permitted);
+    EXPECT_EQ(frame.error().outcome, Outcome::not_done);
+    EXPECT_EQ(frame.error().native, std::stoi(status));
+  }
 }
 TEST(HttpAnswer, OtherStatusesSayTheirNumberAndNothingElse) {
   for (const auto* status :

@@ -38,6 +38,7 @@ TEST_F(Mux, ARequestGoesFromWaitingOverStagedToWritten) {
   EXPECT_EQ(mux.status(id), Multiplexer::Status::staged);
   mux.wrote(bytes.size() - 1);
   EXPECT_EQ(mux.status(id), Multiplexer::Status::staged);
+  EXPECT_TRUE(mux.has_bytes());
   EXPECT_EQ(mux.stage().size(), 1u) << "the rest comes before anything new";
   mux.wrote(1);
   EXPECT_EQ(mux.status(id), Multiplexer::Status::written);
@@ -59,8 +60,10 @@ TEST_F(Mux, OnlySoManyInFlight) {
   auto c = submit();
   write_all();
   EXPECT_EQ(mux.status(c), Multiplexer::Status::waiting);
+  EXPECT_FALSE(mux.has_bytes());
   EXPECT_TRUE(mux.stage().empty());
   ASSERT_TRUE(*answer(100));
+  EXPECT_TRUE(mux.has_bytes());
   EXPECT_FALSE(mux.stage().empty());
 }
 
