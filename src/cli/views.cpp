@@ -276,7 +276,6 @@ std::string show_unreserved(const Json&, const Terminal&) {
 
 std::string show_adopted(const Json& answer, const Terminal&) {
   std::string out;
-  std::uint64_t nameless = 0;
   bool all_accepted = true;
   const Json one = answer.is_array() ? answer : Json::array({answer});
   for (const Json& sr : one) {
@@ -285,7 +284,6 @@ std::string show_adopted(const Json& answer, const Terminal&) {
     out += "SR " + printable(word(sr, "sr"), 64) + ": " + plural(number(sr, "volumes"), "volume", "volumes") +
            ", " + (missing == 0 ? "all with names" : std::to_string(missing) + " without a name") +
            (accepted ? ", taken as it is\n" : ", waits to be accepted\n");
-    nameless += missing;
     all_accepted = all_accepted && accepted;
   }
   if (one.empty()) return "No SR waits to be adopted.\n";

@@ -25,7 +25,7 @@ class ClientTest : public testing::Test {
  protected:
   test::StillClock clock;
   boost::asio::io_context io;
-  Peer peer{io, [this](const Seen& seen) -> std::optional<std::string> {
+  Peer peer{io, [](const Seen& seen) -> std::optional<std::string> {
               if (seen.method == "hold") return std::nullopt;
               return "\"" + seen.method + "\"";
             }};
