@@ -88,7 +88,7 @@ def three_steps_hvm(lab):
 
 
 def three_steps_pv(lab):
-    """The same for a PV guest."""
+    """The same with a PV guest: 20 GiB carved, the guest writes and the volume has it."""
     return life_of_a_guest(lab, "pv")
 
 
