@@ -116,6 +116,7 @@ def main():
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--shell", action="store_true")
+    parser.add_argument("--check", action="store_true", help="only whether this could be run")
     options = parser.parse_args()
     from scenarios import SCENARIOS
     if options.list:
@@ -126,6 +127,13 @@ def main():
     unknown = [name for name in options.scenarios if name not in known]
     if unknown:
         parser.error(f"no scenario {unknown[0]}; there are {', '.join(known)}")
+    if options.shell and not sys.stdin.isatty():
+        parser.error("the shell needs a terminal")
+    if options.check:
+        return 0
+    missing = [name for name in ("VNVME_LAB", "VNVME_PACKAGES", "VNVME_BIN") if name not in os.environ]
+    if missing:
+        parser.error(f"{missing[0]} is not set; ./run lab sets it")
     work = os.environ["VNVME_LAB"]
     packages = glob.glob(os.path.join(os.environ["VNVME_PACKAGES"], "vnvme_*.deb"))
     if len(packages) != 1:

@@ -53,6 +53,16 @@ def gone(lab, *vms_and_keys):
             lab.dom0.volume.call("Volume.destroy", {"sr": lab.sr, "key": one})
 
 
+def running_guest(lab, name, key):
+    """A PV guest that has booted and sees its drive."""
+    vm = Vm(lab.dom0, name, "pv")
+    vm.reserve()
+    vm.start((lab.sr, key))
+    vm.wait_ready()
+    vm.wait_drive()
+    return vm
+
+
 def keep_writing(vm):
     """In the background until there is /tmp/stop: /tmp/count says how often, /tmp/error that one failed."""
     vm.guest("(i=0; while [ ! -e /tmp/stop ]; do "
@@ -117,11 +127,7 @@ def two_guests(lab):
 def snapshot_and_clone(lab):
     """Snapshot while the guest writes, a clone of it, and a second VM reads the snapshot's bytes."""
     key, _ = volume(lab, "source")
-    vm = Vm(lab.dom0, "source", "pv")
-    vm.reserve()
-    vm.start((lab.sr, key))
-    vm.wait_ready()
-    vm.wait_drive()
+    vm = running_guest(lab, "source", key)
     digest = vm.write_pattern(10, "before")
     vm.guest("(while [ ! -e /tmp/stop ]; do dd if=/dev/urandom of=/dev/nvme0n1 bs=64k seek=4096 count=64 oflag=direct; "
              "done) >/dev/null 2>&1 &")
@@ -129,11 +135,7 @@ def snapshot_and_clone(lab):
     vm.guest("touch /tmp/stop; sleep 1")
     vm.write_pattern(10, "after")
     clone = lab.dom0.volume.call("Volume.clone", {"sr": lab.sr, "key": snapshot})["key"]
-    second = Vm(lab.dom0, "second", "pv")
-    second.reserve()
-    second.start((lab.sr, clone))
-    second.wait_ready()
-    second.wait_drive()
+    second = running_guest(lab, "second", clone)
     check("the clone has the bytes from before", second.read_digest(10) == digest)
     second.write_pattern(11, "only in the clone")
     check("the source has the bytes from after", holds(lab, key, 10, "after"))
@@ -146,11 +148,7 @@ def snapshot_and_clone(lab):
 def backup(lab):
     """dom0 reads a snapshot while the VM goes on, as a backup does; what it reads is the snapshot."""
     key, _ = volume(lab, "backed-up")
-    vm = Vm(lab.dom0, "backedup", "pv")
-    vm.reserve()
-    vm.start((lab.sr, key))
-    vm.wait_ready()
-    vm.wait_drive()
+    vm = running_guest(lab, "backedup", key)
     digest = vm.write_pattern(10, "before")
     snapshot = lab.dom0.volume.call("Volume.snapshot", {"sr": lab.sr, "key": key})
     vm.write_pattern(10, "after")
@@ -172,11 +170,7 @@ def backup(lab):
 def grow(lab):
     """Grown while the VM is off; the guest sees the new size and the old bytes."""
     key, _ = volume(lab, "grows")
-    vm = Vm(lab.dom0, "grows", "pv")
-    vm.reserve()
-    vm.start((lab.sr, key))
-    vm.wait_ready()
-    vm.wait_drive()
+    vm = running_guest(lab, "grows", key)
     digest = vm.write_pattern(1, "small")
     vm.destroy()
     lab.dom0.volume.call("Volume.resize", {"sr": lab.sr, "key": key, "new_size": 3 * GIB})
@@ -211,11 +205,7 @@ def dom0_copies(lab):
         lab.dom0.volume.call("Datapath.deactivate", where)
         lab.dom0.volume.call("Datapath.detach", where)
     check("the card has the copy", holds(lab, keys[1], 9, "original"))
-    vm = Vm(lab.dom0, "reader", "pv")
-    vm.reserve()
-    vm.start((lab.sr, keys[1]))
-    vm.wait_ready()
-    vm.wait_drive()
+    vm = running_guest(lab, "reader", keys[1])
     check("a guest reads the copy", lab.machine.run("yes original | head -c 1048576 | sha256sum").split()[0]
           == vm.read_digest(9))
     vm.destroy()
@@ -284,11 +274,7 @@ def daemon_dies(lab):
 def card_dies(lab):
     """The card's service is killed and started anew while a guest writes: its I/O waits, and nothing is lost."""
     key, _ = volume(lab, "survives")
-    vm = Vm(lab.dom0, "survives", "pv")
-    vm.reserve()
-    vm.start((lab.sr, key))
-    vm.wait_ready()
-    vm.wait_drive()
+    vm = running_guest(lab, "survives", key)
     vm.write_pattern(500, "from before")
     keep_writing(vm)
     vm.guest("sleep 1")
@@ -310,11 +296,7 @@ def card_dies(lab):
 def not_yours(lab):
     """A VM without a function of its own, and one that names another's: refused, and the other's drive goes on."""
     mine, yours = volume(lab, "mine")[0], volume(lab, "yours")[0]
-    vm = Vm(lab.dom0, "owner", "pv")
-    vm.reserve()
-    vm.start((lab.sr, mine))
-    vm.wait_ready()
-    vm.wait_drive()
+    vm = running_guest(lab, "owner", mine)
     keep_writing(vm)
     thief = Vm(lab.dom0, "thief", "pv")
     thief.bdf = vm.bdf
